@@ -1,0 +1,1 @@
+"""Asyncio client for i-PRO network disk recorders."""

@@ -1,0 +1,117 @@
+"""Every exception a caller can meet.
+
+Misuse (a wrong argument, a closed session) is ``ValueError``, ``TypeError`` or ``RuntimeError``. Everything
+else that goes wrong is an ``NVRError``, and nothing of httpx, ssl or OSError ever reaches a caller::
+
+    NVRError
+    ├── ConnectionFailedError        the recorder cannot be reached, or the connection broke
+    │   └── CertificateMismatchError the recorder's certificate is not the one that was trusted
+    ├── AuthenticationError          user name or password refused; never tried again by itself
+    ├── SessionLimitError            no UID or stream is free; ``retry_after`` in seconds
+    ├── CommandError                 the recorder answered a command with an error; ``command``, ``status``
+    ├── RecorderBusyError            refused for now; ``retry_after`` in seconds
+    ├── UnsupportedMediaError        the camera has no stream of the codec asked for
+    ├── ProtocolError                an answer that fits no reading of the specification
+    ├── StreamStalledError           a stream that gives no pictures
+    ├── StreamEndedError             the recorder closed the stream
+    └── BufferOverflowError          the consumer was too slow and had asked for an error
+
+Messages name what was being done, to what, what came back and what to try. They never hold a password, a UID
+or a digest.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class NVRError(Exception):
+    """Base class: catch this to catch everything that a recorder or a network can do wrong."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exception pickles by calling the class with args, which does not fit keyword-only fields.
+        return (_restore, (type(self), self.args, self.__dict__.copy()))
+
+
+def _restore(cls: type[NVRError], args: tuple[Any, ...], state: dict[str, Any]) -> NVRError:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class ConnectionFailedError(NVRError):
+    """No connection: refused, unreachable, timed out, reset, or a TLS handshake that failed."""
+
+
+class CertificateMismatchError(ConnectionFailedError):
+    """The certificate shown is not one that ``verify`` trusts; raised before any credential is sent."""
+
+
+class AuthenticationError(NVRError):
+    """The recorder refused the user name or password, or asks for a scheme other than digest.
+
+    One wrong credential is sent, once; the session then sends no other until a new one is opened, since
+    recorders lock accounts.
+    """
+
+
+class SessionLimitError(NVRError):
+    """No UID or no stream is free on the recorder, or ``max_uids`` of this session are in use."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class CommandError(NVRError):
+    """The recorder answered ``command`` with an error.
+
+    ``status`` is the HTTP status; None means that no answer came after the command had been sent, so that it
+    may have been carried out.
+    """
+
+    def __init__(self, message: str, *, command: str, status: int | None) -> None:
+        super().__init__(message)
+        self.command = command
+        self.status = status
+
+
+class RecorderBusyError(NVRError):
+    """The recorder refuses for now; trying again after ``retry_after`` seconds can succeed."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class UnsupportedMediaError(NVRError):
+    """The camera does not send the codec asked for, or none of those this library knows."""
+
+
+class ProtocolError(NVRError):
+    """An answer fits no reading of the specification.
+
+    ``reading`` is what was being read, ``offset`` where in the answer reading stopped, and ``head`` the first
+    bytes there (at most 32).
+    """
+
+    def __init__(
+        self, message: str, *, reading: str, offset: int | None = None, head: bytes = b""
+    ) -> None:
+        super().__init__(message)
+        self.reading = reading
+        self.offset = offset
+        self.head = head[:32]
+
+
+class StreamStalledError(NVRError):
+    """A stream gives no complete picture, although the recorder accepted it."""
+
+
+class StreamEndedError(NVRError):
+    """The recorder closed the stream."""
+
+
+class BufferOverflowError(NVRError):
+    """The consumer did not keep up and the stream was opened with ``when_full="error"``."""
