@@ -1,0 +1,1 @@
+"""What recorder answers are packed in: multipart bodies and playback containers."""

@@ -1,0 +1,636 @@
+"""Multipart bodies: bytes in, parts out (WIRE.md §4, §8).
+
+One part on the wire::
+
+    --myboundary CRLF                           the delimiter
+    Content-type: application/octet-stream CRLF
+    Content-Length: 1428 CRLF
+    CRLF
+    1428 bytes                                  the body
+    CRLF                                        may be missing, or doubled
+
+`PartReader` is for live streams: whole parts, a bad one dropped and counted, in step again at the next delimiter.
+`MultipartParser` is for downloads: bodies of any size piece by piece, and an error where a live stream would skip.
+
+The delimiter is the first line that begins with ``--``, whatever the response's Content-Type declared:
+recorders declare it with the two hyphens, quoted, or not at all.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
+
+from nvrclient.errors import ProtocolError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "MAX_PART_BYTES",
+    "Event",
+    "MultipartParser",
+    "Part",
+    "PartBegin",
+    "PartData",
+    "PartEnd",
+    "PartReader",
+]
+
+MAX_PART_BYTES = 8 << 20
+"""Largest live part. The largest picture of a 4K camera is under 4 MiB, and an RTP packet under 64 KiB."""
+
+MAX_HEADER_BYTES = 8 << 10
+"""Largest header block of a part; recorders send about 70 bytes."""
+
+MAX_HEADERS = 32
+"""Most header lines of a part; recorders send two, in a download five."""
+
+MAX_PREAMBLE_BYTES = 64 << 10
+"""Most bytes before the first delimiter. More is no multipart body but, say, a page of HTML."""
+
+MAX_DELIMITER_BYTES = 16 << 10
+"""Longest delimiter. RFC 2046 allows 72 bytes; the room is for equipment that does not care."""
+
+MAX_BREAK_BYTES = 8
+"""Most line-end bytes between a body and its delimiter: CRLF doubled, and doubled again."""
+
+_MAX_DOWNLOAD_BYTES = 10**15  # a petabyte: past any disk, and int() of so few digits is fast
+_MAX_CACHED_HEADS = 64  # per stream; nearly all RTP parts have the one length of a full packet
+_MAX_CACHED_HEAD_BYTES = 256  # so that odd headers cannot make the cache large
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2
+_DIGITS = re.compile(
+    r"[0-9]+"
+)  # int() would also take signs, underscores and other scripts' digits
+_LINE_REST = re.compile(
+    rb"--|[ \t]{0,64}\r?\n"
+)  # after a delimiter: the closing mark, or the line's end
+_LINE_REST_CUT = re.compile(rb"-|[ \t]{0,64}\r?")  # the beginning of either
+
+_NO = -1
+_MORE = -2  # the bytes so far do not tell
+
+_Buffer: TypeAlias = bytes | bytearray
+_T = TypeVar("_T")
+
+
+@dataclass(slots=True)
+class Part:
+    """One whole part.
+
+    ``headers`` has lower-case names and the values as sent (latin-1); parts with equal headers share it, so it
+    is read only. ``content_type`` is the media type in lower case without parameters, empty if there is none.
+    """
+
+    headers: Mapping[str, str]
+    content_type: str
+    body: bytes = field(repr=False)
+
+
+@dataclass(slots=True)
+class PartBegin:
+    """A part's headers, as in `Part`; ``content_length`` is None where the recorder stated none."""
+
+    headers: Mapping[str, str]
+    content_type: str
+    content_length: int | None
+
+
+@dataclass(slots=True)
+class PartData:
+    """A piece of the part's body, never empty."""
+
+    data: bytes = field(repr=False)
+
+
+@dataclass(slots=True)
+class PartEnd:
+    """The part is whole: its stated length has come, or its delimiter."""
+
+
+Event: TypeAlias = PartBegin | PartData | PartEnd
+
+
+class _State(Enum):
+    LEARN = auto()  # before the first delimiter
+    HEADERS = auto()
+    SIZED = auto()  # in a body with a Content-Length, which is never searched
+    OPEN = auto()  # in a body without one, which ends at line end + delimiter
+    BOUNDARY = auto()  # after a body: the delimiter must come
+    SEEK = auto()  # out of step, or after the closing mark: look for the next delimiter
+
+
+class _Head:
+    """A header block, read. ``length`` is None if there was no Content-Length."""
+
+    __slots__ = ("content_type", "headers", "length")
+
+    def __init__(self, headers: dict[str, str], length: int | None) -> None:
+        self.headers: Mapping[str, str] = headers
+        self.content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+        self.length = length
+
+
+class _BadHeadersError(ValueError):
+    pass
+
+
+class _BadLengthError(ValueError):
+    pass
+
+
+def _find(buffer: _Buffer, needle: bytes, start: int, end: int) -> int:
+    # Every search that a hostile stream could make long passes here, so that tests can count the bytes looked at.
+    return buffer.find(needle, start, end)
+
+
+def _parse_head(block: bytes, max_body: int) -> _Head:
+    """Read a header block without its blank line.
+
+    Raises _BadHeadersError, or _BadLengthError for a Content-Length that is no plain number, is over
+    ``max_body`` or is given twice with two values.
+    """
+    if block.count(b"\n") >= MAX_HEADERS or b"\x00" in block:
+        raise _BadHeadersError
+    headers: dict[str, str] = {}
+    length: str | None = None
+    for line in block.decode("latin-1").split("\n") if block else ():
+        name, colon, value = line.partition(":")
+        name = name.strip(" \t").lower()
+        value = value.strip(" \t\r")
+        if not colon or not _TOKEN.fullmatch(name):
+            raise _BadHeadersError
+        if name == "content-length":
+            if length not in {None, value}:
+                raise _BadLengthError
+            length = value
+        headers[name] = value
+    if length is None:
+        return _Head(headers, None)
+    too_long = (
+        len(length) > len(str(max_body)) + 1
+    )  # more than one leading zero, or over max_body in any case
+    if too_long or not _DIGITS.fullmatch(length) or int(length) > max_body:
+        raise _BadLengthError
+    return _Head(headers, int(length))
+
+
+class _Reader(ABC, Generic[_T]):
+    """Delimiters and header blocks; what becomes of bodies and of faults is the subclass's."""
+
+    __slots__ = (
+        "_blankless",
+        "_buffer",
+        "_delimiter",
+        "_fresh",
+        "_head",
+        "_hungry",
+        "_max_body",
+        "_preamble_left",
+        "_scanned",
+        "_state",
+        "bytes",
+        "parts",
+        "truncated",
+    )
+
+    def __init__(self, max_body: int) -> None:
+        self.bytes = 0
+        self.parts = 0
+        self.truncated = False
+        self._max_body = max_body
+        self._buffer = bytearray()  # what came and is not used yet
+        # Where in the buffer searches go on, so that none looks at the same bytes again and again:
+        self._scanned = 0  # for a line or a delimiter
+        self._blankless = 0  # for the blank line behind headers
+        self._state = _State.LEARN
+        self._hungry = False
+        self._delimiter = b""
+        self._fresh = False  # an open body begins at the position: it may be empty
+        self._head = _Head({}, None)
+        self._preamble_left = MAX_PREAMBLE_BYTES
+
+    def feed(self, data: bytes) -> list[_T]:
+        """Take the next bytes of the body and return what they complete, in order; often nothing."""
+        self.bytes += len(data)
+        buffer: _Buffer = data
+        if self._buffer:
+            self._buffer += data
+            buffer = self._buffer
+        out: list[_T] = []
+        pos = 0
+        self._hungry = False
+        try:
+            while not self._hungry:
+                pos = self._step(buffer, pos, out)
+        except ProtocolError:
+            self._buffer = bytearray()
+            raise
+        if buffer is data:
+            self._buffer += data[pos:]
+        else:
+            del self._buffer[:pos]
+        self._scanned = max(0, self._scanned - pos)
+        self._blankless = max(0, self._blankless - pos)
+        return out
+
+    def close(self) -> list[_T]:
+        """Say that the body has ended; ``truncated`` then tells whether it ended inside a part.
+
+        A last part whose stated length had come, but not yet the delimiter behind it, is returned.
+        """
+        out: list[_T] = []
+        if self._state is _State.SIZED and len(self._buffer) >= (self._head.length or 0):
+            self._last(out)
+        inside = self._state in {_State.HEADERS, _State.SIZED, _State.OPEN}
+        between = self._state in {_State.LEARN, _State.BOUNDARY}
+        self.truncated = inside or (between and bool(self._buffer.strip(b"\r\n")))
+        self._buffer = bytearray()
+        return out
+
+    def _step(self, buffer: _Buffer, pos: int, out: list[_T]) -> int:
+        """Do one state's work from ``pos`` and return where the next begins; set ``_hungry`` to wait for data."""
+        match self._state:
+            case _State.BOUNDARY:
+                return self._boundary(buffer, pos, out)
+            case _State.HEADERS:
+                return self._headers(buffer, pos, out)
+            case _State.SIZED:
+                return self._sized(buffer, pos, out)
+            case _State.OPEN:
+                return self._open(buffer, pos, out)
+            case _State.SEEK:
+                return self._seek(buffer, pos)
+            case _State.LEARN:
+                return self._learn(buffer, pos)
+
+    def _wait(self, pos: int) -> int:
+        self._hungry = True
+        return pos
+
+    def _enter(self, state: _State, pos: int) -> int:
+        self._state = state
+        self._scanned = pos
+        return pos
+
+    def _error(self, message: str, buffer: _Buffer, pos: int) -> ProtocolError:
+        return ProtocolError(
+            f"multipart body, {message}",
+            reading="multipart body",
+            offset=self.bytes - len(buffer) + pos,
+            head=bytes(buffer[pos : pos + 32]),
+        )
+
+    def _learn(self, buffer: _Buffer, pos: int) -> int:
+        newline = _find(buffer, b"\n", max(pos, self._scanned), len(buffer))
+        end = len(buffer) if newline < 0 else newline + 1
+        if end - pos > self._preamble_left:
+            raise self._error("no delimiter found: is it multipart at all?", buffer, pos)
+        if newline < 0:
+            self._scanned = end
+            return self._wait(pos)
+        self._preamble_left -= end - pos
+        line = bytes(buffer[pos:newline]).rstrip()
+        if not line.startswith(b"--") or len(line) > MAX_DELIMITER_BYTES:
+            return self._enter(_State.LEARN, end)
+        self._learned(line)
+        return self._enter(_State.HEADERS, end)
+
+    def _learned(self, delimiter: bytes) -> None:
+        self._delimiter = delimiter
+
+    def _seek(self, buffer: _Buffer, pos: int) -> int:
+        delimiter = self._delimiter
+        at = _find(buffer, delimiter, max(pos, self._scanned), len(buffer))
+        if at < 0:
+            self._scanned = max(pos, len(buffer) - len(delimiter) + 1)
+            return self._wait(self._scanned)
+        rest = self._line_rest(buffer, at + len(delimiter))
+        if rest == _NO:
+            self._scanned = at + 1
+            return at + 1
+        if rest == _MORE:
+            self._scanned = at
+            return self._wait(at)
+        return self._enter(_State.BOUNDARY, at)
+
+    def _line_rest(self, buffer: _Buffer, pos: int) -> int:
+        """Return where the delimiter's line ends, its text having ended at ``pos``; or _NO, or _MORE."""
+        if rest := _LINE_REST.match(buffer, pos):
+            return rest.end()
+        return _MORE if _LINE_REST_CUT.fullmatch(buffer, pos) else _NO
+
+    def _delimiter_at(self, buffer: _Buffer, pos: int) -> int:
+        """Return where a delimiter begins, ``pos`` or up to MAX_BREAK_BYTES of line ends later; or _NO, or _MORE."""
+        delimiter = self._delimiter
+        limit = min(pos + MAX_BREAK_BYTES, len(buffer))
+        while pos < limit and buffer[pos] in b"\r\n":
+            pos += 1
+        if buffer.startswith(delimiter, pos):
+            rest = self._line_rest(buffer, pos + len(delimiter))
+            return rest if rest < 0 else pos
+        left = len(buffer) - pos
+        return _MORE if left < len(delimiter) and delimiter.startswith(buffer[pos:]) else _NO
+
+    def _boundary(self, buffer: _Buffer, pos: int, out: list[_T]) -> int:  # noqa: ARG002  # PartReader's takes parts here
+        at = self._delimiter_at(buffer, pos)
+        if at == _MORE:
+            return self._wait(pos)
+        if at == _NO:
+            return self._desync("no delimiter where the last part's length ends", buffer, pos)
+        text_end = at + len(self._delimiter)
+        rest = self._line_rest(buffer, text_end)
+        closing = buffer.startswith(b"--", text_end)
+        return self._enter(_State.SEEK if closing else _State.HEADERS, rest)
+
+    def _headers(self, buffer: _Buffer, pos: int, out: list[_T]) -> int:
+        if buffer.startswith((b"\r\n", b"\n"), pos):
+            return self._headerless(pos + (2 if buffer[pos] == 0x0D else 1), out)
+        if buffer.startswith(self._delimiter, pos):
+            return self._enter(_State.BOUNDARY, pos)  # an empty part, or the line sent twice
+        # The blank line: a line end behind a line end, each CRLF or LF.
+        limit = min(len(buffer), pos + MAX_HEADER_BYTES)
+        start = max(pos, self._blankless)
+        end = _find(buffer, b"\n\r\n", start, limit)
+        bare = _find(buffer, b"\n\n", start, limit if end < 0 else end + 1)
+        body = end + 3
+        if bare >= 0:
+            end, body = bare, bare + 2
+        self._blankless = max(start, end if end >= 0 else limit - 2)
+        if end < 0:
+            if len(buffer) - pos >= MAX_HEADER_BYTES:
+                return self._bad_part("a header block without an end", buffer, pos)
+            return self._wait(pos)
+        if _find(buffer, self._delimiter, pos, end) >= 0:
+            return self._bad_part("a header block without an end", buffer, pos)
+        block = bytes(buffer[pos:end])
+        try:
+            head = _parse_head(block, self._max_body)
+        except _BadHeadersError:
+            return self._bad_part("headers that are none", buffer, pos)
+        except _BadLengthError:
+            return self._desync("a Content-Length that cannot be", buffer, body)
+        self._begin(head, block, out)
+        return self._enter_body(head, body)
+
+    def _enter_body(self, head: _Head, pos: int) -> int:
+        self._head = head
+        self._fresh = True
+        return self._enter(_State.OPEN if head.length is None else _State.SIZED, pos)
+
+    @abstractmethod
+    def _headerless(self, body: int, out: list[_T]) -> int:
+        """Deal with a blank line straight after the delimiter's."""
+
+    @abstractmethod
+    def _begin(self, head: _Head, block: bytes, out: list[_T]) -> None:
+        """Take note of a part's headers."""
+
+    @abstractmethod
+    def _sized(self, buffer: _Buffer, pos: int, out: list[_T]) -> int:
+        """Read a body of stated length."""
+
+    @abstractmethod
+    def _open(self, buffer: _Buffer, pos: int, out: list[_T]) -> int:
+        """Read a body that ends at its delimiter."""
+
+    @abstractmethod
+    def _last(self, out: list[_T]) -> None:
+        """Decide on a body whose stated length had come when the stream ended."""
+
+    @abstractmethod
+    def _desync(self, message: str, buffer: _Buffer, pos: int) -> int:
+        """Deal with a length that was not true; ``pos`` is where to look for the next delimiter."""
+
+    @abstractmethod
+    def _bad_part(self, message: str, buffer: _Buffer, pos: int) -> int:
+        """Deal with headers that cannot be read."""
+
+    def _open_end(self, buffer: _Buffer, pos: int) -> int:
+        """Return where the line end before an open body's delimiter is, ``pos`` - 1 for an empty body; or _MORE.
+
+        Behind _MORE, ``_scanned`` is how far the body is certain not to have ended.
+        """
+        delimiter = self._delimiter
+        if self._fresh and buffer.startswith(delimiter, pos):
+            rest = self._line_rest(buffer, pos + len(delimiter))
+            if rest != _NO:
+                return pos - 1 if rest >= 0 else _MORE
+        needle = b"\n" + delimiter
+        at = _find(buffer, needle, max(pos, self._scanned), len(buffer))
+        while at >= 0:
+            rest = self._line_rest(buffer, at + len(needle))
+            if rest >= 0:
+                return at
+            if rest == _MORE:
+                self._scanned = at
+                return _MORE
+            at = _find(buffer, needle, at + 1, len(buffer))
+        self._scanned = max(pos, len(buffer) - len(delimiter))
+        return _MORE
+
+
+class PartReader(_Reader[Part]):
+    """Whole parts of an endless live body; a bad part is dropped, counted, and costs no other.
+
+    A body of stated length is taken once CRLF and then the delimiter can follow it. It is given out when CRLF is
+    there already, so that a picture's last packet does not wait for the next picture; only a body with the
+    delimiter's text inside, which a length too great would have, waits for the delimiter itself.
+
+    | counter | what it counts |
+    |---|---|
+    | parts | parts given |
+    | desyncs | lengths that were not true: no plain number, over the cap, or no delimiter behind the body |
+    | bad_parts | parts whose headers could not be read |
+    | oversize | parts without a length that passed the cap |
+    | bytes | bytes fed |
+
+    ``max_part_bytes`` bounds a body and with it the memory held. Raises ProtocolError only when no delimiter comes
+    at all.
+    """
+
+    __slots__ = (
+        "_following",
+        "_heads",
+        "_opening",
+        "_spaced",
+        "_suspect",
+        "bad_parts",
+        "desyncs",
+        "oversize",
+    )
+
+    def __init__(self, *, max_part_bytes: int = MAX_PART_BYTES) -> None:
+        super().__init__(max_part_bytes)
+        self.desyncs = 0
+        self.bad_parts = 0
+        self.oversize = 0
+        self._heads: dict[bytes, _Head] = {}  # header blocks as sent; all have a length
+        self._opening = b""
+        self._following = b""
+        self._spaced = False  # CRLF stands between bodies and delimiters
+        self._suspect = False  # the body at hand holds the delimiter's text
+
+    def _learned(self, delimiter: bytes) -> None:
+        self._delimiter = delimiter
+        self._opening = delimiter + b"\r\n"
+        self._following = b"\r\n" + self._opening
+
+    def _boundary(self, buffer: _Buffer, pos: int, out: list[Part]) -> int:
+        """Take whole parts in the usual form, with headers seen before, as fast as can be; the rest step by step."""
+        opening, following, heads = self._opening, self._following, self._heads
+        while buffer.startswith(opening, pos):
+            start = pos + len(opening)
+            blank = buffer.find(b"\r\n\r\n", start, start + _MAX_CACHED_HEAD_BYTES)
+            head = heads.get(bytes(buffer[start:blank])) if blank > 0 else None
+            if head is None:
+                return self._enter(_State.HEADERS, start)
+            assert head.length is not None
+            body = blank + 4
+            end = body + head.length
+            if not buffer.startswith(following, end):
+                self._head = head
+                self._suspect = False
+                return self._enter(_State.SIZED, body)
+            out.append(Part(head.headers, head.content_type, bytes(buffer[body:end])))
+            self.parts += 1
+            pos = end + 2
+        return super()._boundary(buffer, pos, out)
+
+    def _headerless(self, body: int, out: list[Part]) -> int:  # noqa: ARG002
+        # A live part without a Content-Type is of no use: this is a doubled line end.
+        return self._enter(_State.HEADERS, body)
+
+    def _begin(self, head: _Head, block: bytes, out: list[Part]) -> None:  # noqa: ARG002
+        self._suspect = False
+        if (
+            block.endswith(b"\r")
+            and len(block) < _MAX_CACHED_HEAD_BYTES
+            and head.length is not None
+        ):
+            if len(self._heads) >= _MAX_CACHED_HEADS:
+                self._heads.clear()
+            self._heads[block[:-1]] = head
+
+    def _sized(self, buffer: _Buffer, pos: int, out: list[Part]) -> int:
+        assert self._head.length is not None
+        end = pos + self._head.length
+        if len(buffer) < end:
+            return self._wait(pos)
+        at = self._delimiter_at(buffer, end)
+        if at >= 0:
+            # In step, but other lengths did not count the line end and this one does.
+            counted = self._spaced and at - end < 2 <= at - pos and buffer[at - 2 : at] == b"\r\n"
+            return (
+                self._desync("", buffer, pos) if counted else self._take(buffer, pos, end, out, at)
+            )
+        if buffer.startswith(b"\r\n", end) and not self._suspect:
+            self._suspect = _find(buffer, self._delimiter, pos, end) >= 0
+            if not self._suspect:
+                return self._take(buffer, pos, end, out, end + 2)
+        if at == _MORE:
+            return self._wait(pos)
+        return self._desync("", buffer, pos)
+
+    def _open(self, buffer: _Buffer, pos: int, out: list[Part]) -> int:
+        newline = self._open_end(buffer, pos)
+        if newline == _MORE:
+            if self._scanned - pos <= self._max_body + 1:  # the cap and a CR
+                return self._wait(pos)
+            return self._oversize(pos)
+        end = max(pos, newline)
+        if end > pos and buffer[end - 1] == 0x0D:
+            end -= 1
+        if end - pos > self._max_body:
+            return self._oversize(pos)
+        return self._take(buffer, pos, end, out, newline + 1)
+
+    def _oversize(self, pos: int) -> int:
+        self.oversize += 1
+        return self._resume(pos + self._max_body + 1)
+
+    def _take(self, buffer: _Buffer, pos: int, end: int, out: list[Part], then: int) -> int:
+        out.append(Part(self._head.headers, self._head.content_type, bytes(buffer[pos:end])))
+        self.parts += 1
+        self._spaced = self._spaced or buffer.startswith(b"\r\n", end)
+        return self._enter(_State.BOUNDARY, then)
+
+    def _last(self, out: list[Part]) -> None:
+        buffer, end = self._buffer, self._head.length or 0
+        unclear = self._suspect or _find(buffer, self._delimiter, 0, end) >= 0
+        if (
+            not unclear
+        ):  # anything behind the body that is no delimiter would have been found out before
+            del buffer[: self._take(buffer, 0, end, out, end)]
+
+    def _desync(self, message: str, buffer: _Buffer, pos: int) -> int:  # noqa: ARG002
+        self.desyncs += 1
+        return self._resume(pos)
+
+    def _bad_part(self, message: str, buffer: _Buffer, pos: int) -> int:  # noqa: ARG002
+        self.bad_parts += 1
+        return self._resume(pos)
+
+    def _resume(self, pos: int) -> int:
+        if self.parts:
+            return self._enter(_State.SEEK, pos)
+        # Nothing has come out yet: what was taken for the delimiter may have been a line of the preamble.
+        self._preamble_left = self._max_body
+        return self._enter(_State.LEARN, pos)
+
+
+class MultipartParser(_Reader[Event]):
+    """A finite body piece by piece: `PartBegin`, `PartData` as it comes, `PartEnd`.
+
+    Bodies may have any size and none is held back. Raises ProtocolError where the body is not in order, since
+    skipping to the next delimiter would make a short file look whole. ``parts`` counts parts that ended.
+    """
+
+    __slots__ = ("_left",)
+
+    def __init__(self) -> None:
+        super().__init__(_MAX_DOWNLOAD_BYTES)
+        self._left = 0
+
+    def _headerless(self, body: int, out: list[Event]) -> int:
+        head = _Head({}, None)
+        self._begin(head, b"", out)
+        return self._enter_body(head, body)
+
+    def _begin(self, head: _Head, block: bytes, out: list[Event]) -> None:  # noqa: ARG002
+        self._left = head.length or 0
+        out.append(PartBegin(head.headers, head.content_type, head.length))
+
+    def _sized(self, buffer: _Buffer, pos: int, out: list[Event]) -> int:
+        end = min(len(buffer), pos + self._left)
+        if end > pos:
+            out.append(PartData(bytes(buffer[pos:end])))
+            self._left -= end - pos
+        return self._wait(end) if self._left else self._end(end, out)
+
+    def _open(self, buffer: _Buffer, pos: int, out: list[Event]) -> int:
+        newline = self._open_end(buffer, pos)
+        end = max(pos, self._scanned if newline == _MORE else newline)
+        data_end = end - 1 if end > pos and buffer[end - 1] == 0x0D else end
+        if data_end > pos:
+            out.append(PartData(bytes(buffer[pos:data_end])))
+            self._fresh = False
+        return self._wait(data_end) if newline == _MORE else self._end(newline + 1, out)
+
+    def _end(self, pos: int, out: list[Event]) -> int:
+        self.parts += 1
+        out.append(PartEnd())
+        return self._enter(_State.BOUNDARY, pos)
+
+    def _last(self, out: list[Event]) -> None:
+        """Do nothing: `_sized` ends a part with its last byte."""
+
+    def _desync(self, message: str, buffer: _Buffer, pos: int) -> int:
+        raise self._error(message, buffer, pos)
+
+    def _bad_part(self, message: str, buffer: _Buffer, pos: int) -> int:
+        raise self._error(message, buffer, pos)
