@@ -1,0 +1,53 @@
+"""The cameras behind the recorder, and what each of them shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nvrclient.frames import Codec
+from nvrclient.simulator.clips import Clip
+
+__all__ = ["DEFAULT_CAMERAS", "Camera", "CameraSetup"]
+
+
+@dataclass(frozen=True)
+class CameraSetup:
+    """A camera: what it shows, and what it lets be heard. Clips are given as such or by name.
+
+    ``end_after`` ends each of its streams after so many units (pictures, pieces of audio): silently, or with
+    ``end_closes`` by closing.
+    """
+
+    video: Clip | str
+    audio: Clip | str | None = None
+    jpeg: Clip | str | None = None
+    end_after: int | None = None
+    end_closes: bool = False
+
+
+DEFAULT_CAMERAS = (
+    CameraSetup("h264", "aac_48k_stereo"),
+    CameraSetup("h265", "pcmu"),
+    CameraSetup("h265_slices", "aac_16k_mono"),
+    CameraSetup("h264", "g726", "jpeg"),
+)
+
+
+class Camera:
+    """A camera with its clips loaded."""
+
+    def __init__(self, setup: CameraSetup) -> None:
+        self.setup = setup
+        self.video = _loaded(setup.video)
+        self.audio = None if setup.audio is None else _loaded(setup.audio)
+        self.jpeg = Clip.load("placeholder") if setup.jpeg is None else _loaded(setup.jpeg)
+        if self.video.codec not in {Codec.H264, Codec.H265}:
+            raise ValueError("a camera's video is H.264 or H.265")
+        if self.audio is not None and self.audio.codec.is_video:
+            raise ValueError("a camera's audio is AAC, G.711 or G.726")
+        if self.jpeg.codec is not Codec.JPEG:
+            raise ValueError("a camera's JPEG is a clip of JPEG files")
+
+
+def _loaded(clip: Clip | str) -> Clip:
+    return Clip.load(clip) if isinstance(clip, str) else clip

@@ -1,0 +1,72 @@
+"""The commands this recorder understands: every query in full, parameters in the order the specification prints."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+__all__ = ["Query", "parse_query", "split_query"]
+
+
+class Query(NamedTuple):
+    """A command understood: what is to be done, with its values by parameter name."""
+
+    action: str
+    values: dict[str, str]
+
+
+_UID = r"UID=(?P<UID>\d{1,19})"
+_PUSH = _UID + r"&CAM=(?P<CAM>\d{1,3})"
+
+# Each form of a command: name, whole query, what it asks for.
+_FORMS = tuple(
+    (cgi, re.compile(query, re.ASCII), action)
+    for cgi, query, action in (
+        ("dlogin.cgi", r"UID=-1", "log in"),  # 6.1.1
+        ("logout.cgi", _UID, "log out"),  # 6.1.2
+        ("status.cgi", _UID + "&PC=AS60", "keep alive"),  # 6.2
+        ("hdrctl.cgi", _UID + "&SCREEN=16X&PC=AS60", "set up live"),  # 2.1.2.1
+        (  # 2.1.2.2
+            "push.cgi",
+            _PUSH + r"&CMD=START&COMP=(?P<COMP>H264|H265|AUDIO)&PORT=(?P<PORT>\d{1,5})",
+            "start",
+        ),
+        (
+            "push.cgi",
+            _PUSH + r"&CMD=STOP&COMP=(?P<COMP>H264|H265|AUDIO)&PORT=(?P<PORT>\d{1,5})",
+            "stop",
+        ),
+        (  # 2.2.2.2
+            "push.cgi",
+            _PUSH + r"&CMD=START&COMP=(?P<COMP>H264|H265|JPEG|AUDIO)&INTERNETMODE=ON",
+            "start",
+        ),
+        (  # the figure of 2.2.1.1 ends here, the table of 2.2.2.2 goes on
+            "push.cgi",
+            _PUSH + r"&CMD=STOP&COMP=(?P<COMP>H264|H265|JPEG|AUDIO)(&INTERNETMODE=ON)?",
+            "stop",
+        ),
+        # Not in the specification; with a UID the order is unknown, so both are taken.
+        ("as_getinfo.cgi", f"FILE=2(&{_UID})?", "list cameras"),
+        ("as_getinfo.cgi", f"{_UID}&FILE=2", "list cameras"),
+    )
+)
+
+
+def parse_query(cgi: str, query: str) -> Query | str | None:
+    """Understand a command: the query, or what is wrong with it; None for an unknown name."""
+    known = False
+    for name, form, action in _FORMS:
+        if name != cgi:
+            continue
+        known = True
+        match = form.fullmatch(query)
+        if match:
+            return Query(action, {k: v for k, v in match.groupdict().items() if v is not None})
+    return "parameters are not those of the specification, in its order" if known else None
+
+
+def split_query(query: str) -> tuple[tuple[str, str], ...]:
+    """Split a query into its pairs as they came."""
+    pairs = (pair.partition("=") for pair in query.split("&") if pair)
+    return tuple((name, value) for name, _, value in pairs)
