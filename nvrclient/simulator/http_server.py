@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -102,7 +101,7 @@ class HttpServer:
     async def start(self, host: str, port: int, context: ssl.SSLContext | None = None) -> int:
         """Listen; returns the port."""
         self._context = context
-        self._server = await asyncio.start_server(self._serve, host, port)
+        self._server = await asyncio.start_server(self._accept, host, port)
         return int(self._server.sockets[0].getsockname()[1])
 
     async def aclose(self) -> None:
@@ -110,28 +109,39 @@ class HttpServer:
         if self._server is not None:
             self._server.close()
         tasks = list(self._connections)
+        self.drop_connections()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._server is not None:
             await self._server.wait_closed()
             self._server = None
+        await asyncio.sleep(
+            0
+        )  # a transport that was aborted closes its socket in the loop's next round
 
     def drop_connections(self) -> None:
         """Cut every connection at once, as a cable pulled and a recorder restarted would."""
         for writer in self._connections.values():
             writer.transport.abort()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._connections[task] = writer
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # A task of our own: in Python 3.11 the one that start_server makes reports a cancellation as an error.
         self.accepted += 1
-        try:
-            # TLS begins here and not in start_server, so that a client that never shakes hands is
-            # a connection of ours like any other and can be cut.
-            if self._context is not None:
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        self._connections[task] = writer
+        task.add_done_callback(self._connections.pop)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # TLS begins here and not in start_server, so that a client that never shakes hands is a connection
+        # of ours like any other and can be cut. Until it has, wait_closed() would never return.
+        if self._context is not None:
+            try:
                 await writer.start_tls(self._context, ssl_handshake_timeout=10)
+            except (OSError, asyncio.CancelledError):
+                writer.transport.abort()
+                return
+        try:
             while (request := await _read_request(reader, writer)) is not None:
                 if not await self._answer(request, reader, writer):
                     break
@@ -142,9 +152,7 @@ class HttpServer:
         except asyncio.CancelledError:
             writer.transport.abort()
         finally:
-            with contextlib.suppress(OSError):
-                await _closed(writer)
-            del self._connections[task]
+            await _gone(writer)
 
     async def _answer(
         self, request: HttpRequest, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -213,14 +221,14 @@ async def _read_request(
     return HttpRequest(method, path, query, headers, writer.get_extra_info("peername")[0])
 
 
-async def _closed(writer: asyncio.StreamWriter) -> None:
-    """Wait until the transport is gone: at once after abort(), else until what is written is sent."""
+async def _gone(writer: asyncio.StreamWriter) -> None:
+    """Wait until the transport is gone: at once after abort(), else until the client has what was written."""
+    closing = asyncio.ensure_future(writer.wait_closed())
     try:
-        async with asyncio.timeout(0.5):
-            await writer.wait_closed()
-    except TimeoutError:
+        await asyncio.wait({closing}, timeout=0.5)
+    finally:
         writer.transport.abort()
-        await writer.wait_closed()
+        await asyncio.gather(closing, return_exceptions=True)
 
 
 def _status_line(status: int) -> str:

@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import httpx
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator
 
     from nvrclient.simulator import SimulatedRecorder
 
@@ -46,7 +46,11 @@ class Viewer:
     async def live(self, camera: int, comp: str) -> AsyncIterator[Live]:
         url = f"/cgi-bin/push.cgi?UID={self.uid}&CAM={camera}&CMD=START&COMP={comp}&INTERNETMODE=ON"
         async with self.http.stream("GET", url) as response:
-            yield Live(response)
+            live = Live(response)
+            try:
+                yield live
+            finally:
+                await live.chunks.aclose()
 
     async def parts(self, camera: int, comp: str, count: int) -> list[tuple[str, bytes]]:
         """Take live over HTTP until so many parts are there: content type and body of each; then STOP."""
@@ -60,7 +64,7 @@ class Viewer:
 class Live:
     def __init__(self, response: httpx.Response) -> None:
         self.response = response
-        self._chunks = response.aiter_raw()
+        self.chunks = cast("AsyncGenerator[bytes]", response.aiter_raw())
         self.raw = b""
 
     async def parts(self, count: int) -> list[tuple[str, bytes]]:
@@ -77,7 +81,7 @@ class Live:
                 parts.append((kind[1].decode(), self.raw[cut + 4 : end]))
                 self.raw = self.raw[end:].removeprefix(b"\r\n")
             else:
-                self.raw += await anext(self._chunks)
+                self.raw += await anext(self.chunks)
         return parts
 
 
