@@ -1,1 +1,74 @@
-"""Asyncio client for i-PRO network disk recorders."""
+"""Asyncio client for i-PRO network disk recorders.
+
+::
+
+    async with nvrclient.connect("https://192.0.2.10", "ADMIN", "secret", verify="recorder.pem") as nvr:
+        async with nvr.camera(1).live() as stream:
+            async for item in stream:
+                print(item)
+"""
+
+from nvrclient.camera import Camera
+from nvrclient.connection import SessionStats
+from nvrclient.errors import (
+    AuthenticationError,
+    BufferOverflowError,
+    CertificateMismatchError,
+    CommandError,
+    ConnectionFailedError,
+    NVRError,
+    ProtocolError,
+    RecorderBusyError,
+    SessionLimitError,
+    StreamEndedError,
+    StreamStalledError,
+    UnsupportedMediaError,
+)
+from nvrclient.frames import (
+    AudioFrame,
+    CameraStatus,
+    Codec,
+    Discontinuity,
+    NalUnit,
+    Operation,
+    RecorderInfo,
+    StreamItem,
+    VideoFormat,
+    VideoFrame,
+)
+from nvrclient.live import LiveStream, StreamStats
+from nvrclient.session import Session, connect
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AudioFrame",
+    "AuthenticationError",
+    "BufferOverflowError",
+    "Camera",
+    "CameraStatus",
+    "CertificateMismatchError",
+    "Codec",
+    "CommandError",
+    "ConnectionFailedError",
+    "Discontinuity",
+    "LiveStream",
+    "NVRError",
+    "NalUnit",
+    "Operation",
+    "ProtocolError",
+    "RecorderBusyError",
+    "RecorderInfo",
+    "Session",
+    "SessionLimitError",
+    "SessionStats",
+    "StreamEndedError",
+    "StreamItem",
+    "StreamStalledError",
+    "StreamStats",
+    "UnsupportedMediaError",
+    "VideoFormat",
+    "VideoFrame",
+    "__version__",
+    "connect",
+]

@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 
 __all__ = [
     "AudioFrame",
+    "CameraStatus",
     "Codec",
     "Discontinuity",
     "NalUnit",
@@ -82,7 +83,7 @@ class NalUnit:
     def is_parameter_set(self) -> bool:
         """SPS or PPS; in H.265 VPS too."""
         if self.codec is Codec.H264:
-            return self.type == 7 or self.type == 8
+            return 7 <= self.type <= 8
         return 32 <= self.type <= 34
 
     @property
@@ -90,7 +91,7 @@ class NalUnit:
         """A slice of an instantaneous decoding refresh picture."""
         if self.codec is Codec.H264:
             return self.type == 5
-        return self.type == 19 or self.type == 20
+        return 19 <= self.type <= 20
 
     @property
     def is_slice(self) -> bool:
@@ -304,6 +305,14 @@ class Discontinuity:
     since: datetime | None = None
     until: datetime | None = None
     lost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CameraStatus:
+    """A camera registered in the recorder: its number, and whether it is connected now."""
+
+    number: int
+    connected: bool
 
 
 StreamItem: TypeAlias = VideoFrame | AudioFrame | Discontinuity

@@ -1,0 +1,1 @@
+"""Payloads -> NAL units, pictures and audio, without sockets."""

@@ -1,0 +1,374 @@
+"""Audio payloads -> AudioFrame (specification 2.3.6 and 2.3.7).
+
+Over RTP the codec is not named: AU headers that fit the payload exactly are AAC, one byte a tick is G.711, half a
+byte a tick is G.726 at 32 kbit/s. Raw AAC names neither its rate nor its channels: channels stand in the frame,
+the rate is measured. Until all is known, packets are held back (at most `MAX_HELD` seconds): a decoder given the
+wrong rate fails on every frame.
+
+Over HTTP the content type names the codec, for AAC with the rate. One 0x00 stands before the data of each part.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Literal
+
+from nvrclient.codec import aac
+from nvrclient.frames import AudioFrame, Codec, Discontinuity, RecorderInfo, StreamItem
+from nvrclient.info import parse_info
+from nvrclient.rtp.packet import RtpPacket
+from nvrclient.rtp.reorder import Reorder
+from nvrclient.rtp.timeline import Timeline
+
+PAYLOAD_TYPE = 97
+
+MAX_HELD = 3.0
+"""Seconds of audio held back while codec or rate are being found out; then 48 kHz is taken."""
+
+MAX_HELD_FRAMES = 512
+"""The same in packets, whatever the clocks say."""
+
+MEASURED_BY_CAMERA = 0.5
+"""Seconds by the camera's clock (10 ms steps) that tell the AAC rates apart: 2 % of error, 8.8 % between two rates."""
+
+MEASURED_BY_ARRIVAL = 2.0
+"""Seconds by the time of arrival, which a network blurs."""
+
+DEFAULT_AAC_RATE = 48_000
+TELEPHONE_RATE = 8_000
+
+REANCHOR = 0.2
+"""Seconds that counted samples and the arrival of parts may be apart."""
+
+_RATE_IN_NAME = re.compile(r"(\d+(?:\.\d+)?)\s*k")
+
+
+class _Held:
+    """A packet's or part's data, waiting to be made into a frame."""
+
+    __slots__ = ("arrived", "data", "info", "lost", "timestamp")
+
+    def __init__(
+        self, data: bytes, timestamp: int, arrived: float, lost: int, info: RecorderInfo | None
+    ) -> None:
+        self.data = data
+        self.timestamp = timestamp
+        self.arrived = arrived
+        self.lost = lost
+        self.info = info
+
+
+class AudioTrack:
+    """The audio of one camera: RTP packets or HTTP parts in, AudioFrames out, appended to `items`.
+
+    `codec` and `aac_rate` are what the caller knows (None: found out); `law` is what G.711 means here.
+    `recorder_time` tells the recorder's time at a monotonic time, by the video, or None.
+    """
+
+    def __init__(
+        self,
+        camera: int,
+        items: list[StreamItem],
+        recorder_time: Callable[[float], datetime | None],
+        *,
+        codec: Codec | None,
+        law: Literal["mulaw", "alaw"],
+        aac_rate: int | None,
+        settle: bool,
+    ) -> None:
+        self.reorder = Reorder(settle=settle)
+        self.frames = 0
+        self.malformed = 0
+        self.dropped: dict[str, int] = {}
+        self.codec: Codec | None = None
+        self._camera = camera
+        self._items = items
+        self._recorder_time = recorder_time
+        self._asked_codec = codec
+        self._law = Codec.PCMA if law == "alaw" else Codec.PCMU
+        self._asked_rate = aac_rate
+        self._settle = settle
+        self._named_rate: int | None = None  # by the content type
+        self._rate: int | None = aac_rate
+        self._channels = 0
+        self._held: list[_Held] = []
+        self._timeline: Timeline | None = None
+        self._ticks_per_frame = aac.SAMPLES_PER_FRAME  # of AAC, in RTP ticks
+        self._samples = -1  # pts of the last part, where samples are counted
+        self._samples_end = 0
+        self._first_arrival: float | None = None
+        self._zero_starts = 0  # parts that began with 0x00
+        self._other_starts = 0
+        self._clock_offset: float | None = None  # recorder's clock minus camera's clock, seconds
+        self._last_time: datetime | None = None
+        self._lost = 0
+
+    # Over RTP
+
+    def push(self, packet: RtpPacket, now: float) -> None:
+        """Take one packet of payload type 97, as it came at monotonic time `now`."""
+        for due in self.reorder.push(packet, now):
+            self._take(due, now)
+
+    def flush(self, now: float) -> None:
+        """Do what is due by `now`: give up a gap, or the wait for a rate."""
+        for due in self.reorder.flush(now):
+            self._take(due, now)
+        if self._held and now >= self._held[0].arrived + MAX_HELD:
+            self._settle_for_default()
+            self._release()
+
+    @property
+    def deadline(self) -> float | None:
+        """When `flush` has something to do, on the monotonic clock; None: nothing."""
+        due = [self._held[0].arrived + MAX_HELD] if self._held else []
+        if self.reorder.deadline is not None:
+            due.append(self.reorder.deadline)
+        return min(due, default=None)
+
+    def interrupt(self) -> None:
+        """The stream broke and will start over."""
+        self.reorder.reset(settle=self._settle)
+        self._drop("interrupted", len(self._held))
+        self._held = []
+        if self._timeline is not None:
+            self._timeline.restart()
+
+    def _take(self, packet: RtpPacket, now: float) -> None:
+        self._lost += packet.lost
+        if packet.start == packet.end:
+            return
+        if packet.opens and self.codec is not None:
+            self._start_over()
+        info = parse_info(packet.extension) if packet.extension is not None else None
+        held = _Held(packet.payload, packet.timestamp, now, self._lost, info)
+        self._lost = 0
+        if self.codec is None or self._rate is None:
+            self._held.append(held)
+            self._find_out()
+            if self.codec is None or self._rate is None:
+                if len(self._held) < MAX_HELD_FRAMES:
+                    return
+                self._settle_for_default()
+            self._release()
+        else:
+            self._give_packet(held)
+
+    def _start_over(self) -> None:
+        """Another sender: codec and rate are found out anew; what differs is told as a change of format."""
+        self.codec = None
+        self._rate = self._asked_rate
+        if self._timeline is not None:
+            self._timeline.restart()
+
+    def _find_out(self) -> None:
+        """Tell codec and rate from what is held."""
+        if self.codec is None:
+            self.codec = self._codec_by_payload()
+        if self.codec is Codec.AAC:
+            if self._rate is None:
+                self._rate = self._measured_rate()
+        elif self.codec is not None:
+            self._rate = TELEPHONE_RATE
+
+    def _codec_by_payload(self) -> Codec | None:
+        if self._asked_codec is not None:
+            return self._asked_codec
+        if aac.access_units(self._held[-1].data) is not None:
+            return Codec.AAC
+        for held, after in zip(self._held, self._held[1:], strict=False):
+            ticks = (after.timestamp - held.timestamp) & 0xFFFFFFFF
+            if after.lost == 0 and 0 < ticks < 0x80000000:
+                bytes_per_tick = len(held.data) / ticks
+                if 0.9 < bytes_per_tick < 1.1:
+                    return self._law
+                if 0.45 < bytes_per_tick < 0.55:
+                    return Codec.G726
+        return None
+
+    def _measured_rate(self) -> int | None:
+        """Return the rate of AAC: 1024 samples a frame, frames by time stamps, time by the best clock there is."""
+        first, last = self._held[0], self._held[-1]
+        steps = [
+            ticks
+            for held, after in zip(self._held, self._held[1:], strict=False)
+            if after.lost == 0
+            and 0 < (ticks := (after.timestamp - held.timestamp) & 0xFFFFFFFF) < 0x80000000
+        ]
+        if not steps:
+            return None
+        per_packet = min(steps)
+        in_packet = len(aac.access_units(first.data) or (b"",))
+        self._ticks_per_frame = max(1, round(per_packet / in_packet))
+        frames = ((last.timestamp - first.timestamp) & 0xFFFFFFFF) / self._ticks_per_frame
+        began, ended = _camera_seconds(first), _camera_seconds(last)
+        if began is not None and ended is not None:
+            elapsed, needed = ended - began, MEASURED_BY_CAMERA
+        else:
+            elapsed, needed = last.arrived - first.arrived, MEASURED_BY_ARRIVAL
+        if elapsed < needed:
+            return None
+        return aac.nearest_rate(frames * aac.SAMPLES_PER_FRAME / elapsed, 0.04)
+
+    def _settle_for_default(self) -> None:
+        if self.codec is None and self._asked_codec is None:
+            self._drop("unknown audio", len(self._held))
+            self._held = []
+        elif self._rate is None:
+            self._rate = DEFAULT_AAC_RATE
+
+    def _release(self) -> None:
+        held, self._held = self._held, []
+        for packet in held:
+            self._give_packet(packet)
+
+    def _give_packet(self, held: _Held) -> None:
+        codec, rate = self.codec, self._rate
+        assert codec is not None
+        assert rate is not None
+        if self._timeline is None:
+            self._timeline = Timeline(rate)
+        time = self._time_of(held)
+        if codec is not Codec.AAC:
+            pts = self._timeline.pts(held.timestamp, held.arrived)
+            self._give(codec, held.data, None, pts, rate, 1, time, held)
+            return
+        frames = aac.access_units(held.data)
+        if frames is None:
+            self.malformed += 1
+            self._drop("malformed")
+            self._lost += held.lost
+            return
+        pts = self._timeline.pts(held.timestamp, held.arrived)
+        if self._ticks_per_frame != aac.SAMPLES_PER_FRAME:
+            pts = round(pts * aac.SAMPLES_PER_FRAME / self._ticks_per_frame)
+        for frame in frames:
+            self._give_aac(frame, pts, rate, time, held)
+            pts += aac.SAMPLES_PER_FRAME
+            held.lost = 0
+
+    def _time_of(self, held: _Held) -> datetime | None:
+        """Return the recorder's time of a packet: the camera's clock moved by the offset seen with the video."""
+        recorder = self._recorder_time(held.arrived)
+        camera = held.info.camera_time if held.info is not None else None
+        if recorder is None or camera is None:
+            return recorder
+        offset = (recorder - camera).total_seconds()
+        if self._clock_offset is None or abs(offset - self._clock_offset) > REANCHOR:
+            self._clock_offset = offset
+        return camera.astimezone(recorder.tzinfo) + timedelta(seconds=self._clock_offset)
+
+    # Over HTTP
+
+    def push_part(self, content_type: str, body: bytes, now: float) -> None:
+        """Take one part of an audio/… content type."""
+        codec, named_rate = self._codec_by_name(content_type)
+        if body[:1] == b"\x00":
+            self._zero_starts += 1
+            # A recorder that puts no 0x00 in front sends other first bytes too; a damaged part is no such proof.
+            data = body[1:] if self._zero_starts >= 4 * self._other_starts else body
+        else:
+            self._other_starts += 1
+            data = body
+        if codec is None or not data:
+            self.malformed += 1
+            self._drop("malformed" if codec is not None else "unknown audio")
+            return
+        rate = TELEPHONE_RATE
+        samples = len(data) * (2 if codec is Codec.G726 else 1)
+        if codec is Codec.AAC:
+            rate = self._asked_rate or named_rate or DEFAULT_AAC_RATE
+            samples = aac.SAMPLES_PER_FRAME
+        if (codec, rate) != (self.codec, self._rate) and self._samples >= 0:
+            if self._rate is not None:
+                self._samples_end = round(self._samples_end * rate / self._rate)
+            self._tell_format()
+        self.codec, self._rate = codec, rate
+        if self._first_arrival is None:
+            self._first_arrival = now
+        by_arrival = round((now - self._first_arrival) * rate)
+        pts = self._samples_end
+        if abs(pts - by_arrival) > REANCHOR * rate:
+            pts = by_arrival
+        pts = max(pts, self._samples + 1)
+        self._samples, self._samples_end = pts, pts + samples
+        held = _Held(data, 0, now, 0, None)
+        if codec is Codec.AAC:
+            self._give_aac(data, pts, rate, self._recorder_time(now), held)
+        else:
+            self._give(codec, data, None, pts, rate, 1, self._recorder_time(now), held)
+
+    def _codec_by_name(self, content_type: str) -> tuple[Codec | None, int | None]:
+        name = content_type.partition(";")[0].strip().lower()
+        if "aac" in name or "mp4a" in name or "mpeg4-generic" in name:
+            rate = None
+            if found := _RATE_IN_NAME.search(name):
+                rate = aac.nearest_rate(float(found[1]) * 1000, 0.04)
+            return Codec.AAC, rate
+        if "726" in name:
+            return Codec.G726, None
+        if "alaw" in name or "a-law" in name or "pcma" in name:
+            return Codec.PCMA, None
+        if "ulaw" in name or "u-law" in name or "pcmu" in name or "basic" in name:
+            return Codec.PCMU, None
+        if "711" in name:
+            return self._law, None
+        return self._asked_codec, None
+
+    # Out
+
+    def _give_aac(
+        self, data: bytes, pts: int, rate: int, time: datetime | None, held: _Held
+    ) -> None:
+        channels = aac.channels_of(data) or self._channels or 1
+        if self._channels not in {0, channels}:
+            self._tell_format()
+        self._channels = channels
+        self._give(Codec.AAC, data, aac.config(rate, channels), pts, rate, channels, time, held)
+
+    def _give(
+        self,
+        codec: Codec,
+        data: bytes,
+        config: bytes | None,
+        pts: int,
+        rate: int,
+        channels: int,
+        time: datetime | None,
+        held: _Held,
+    ) -> None:
+        if time is not None and self._last_time is not None:
+            time = max(time, self._last_time)
+        self._last_time = time
+        self.frames += 1
+        self._items.append(
+            AudioFrame(
+                camera=self._camera,
+                codec=codec,
+                data=data,
+                config=config,
+                pts=pts,
+                sample_rate=rate,
+                channels=channels,
+                time=time,
+                received_at=held.arrived,
+                lost=held.lost,
+            )
+        )
+
+    def _tell_format(self) -> None:
+        self._items.append(Discontinuity("format", since=self._last_time))
+
+    def _drop(self, reason: str, count: int = 1) -> None:
+        self.frames += count
+        if count:
+            self.dropped[reason] = self.dropped.get(reason, 0) + count
+
+
+def _camera_seconds(held: _Held) -> float | None:
+    """Return the camera's clock in seconds, None where it is not known to 10 ms."""
+    if held.info is None or held.info.camera_time is None or held.info.camera_frame_time is None:
+        return None
+    return held.info.camera_time.timestamp()

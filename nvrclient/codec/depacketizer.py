@@ -1,0 +1,122 @@
+"""What the depacketizers of H.264 and H.265 share: how a fragmented NAL unit is put together.
+
+| fragment | result |
+|---|---|
+| start, middle …, end | one NAL unit |
+| start and end in one packet | one NAL unit: RFC 6184 5.8 forbids it, cameras send it |
+| middle or end without a start | dropped, "fragment without start" |
+| second start before the end | the first unit is dropped, "fragment without end"; the second goes on |
+| another type in the middle | dropped whole, "fragment of another type" |
+| a whole NAL unit before the end | the unfinished one is dropped, "fragment without end" |
+| no bytes behind the headers | accepted; the reserved bit too |
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from nvrclient.frames import Codec
+from nvrclient.rtp.packet import RtpPacket
+
+MAX_NAL_UNIT = 8 << 20
+"""Bytes of one NAL unit. A 4K key frame at the highest quality stays under 4 MiB."""
+
+
+class BadPayloadError(ValueError):
+    """A payload that cannot be used; the argument is a short reason, fit for a counter.
+
+    ``damage`` says whether a piece of a picture is missing with it.
+    """
+
+    def __init__(self, reason: str, *, damage: bool = True) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.damage = damage
+
+
+class Depacketizer(Protocol):
+    """RTP payloads in, whole NAL units out (bytes from the NAL header, no start code)."""
+
+    codec: Codec
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a fragmented NAL unit has begun and not ended."""
+        ...
+
+    def push(self, packet: RtpPacket) -> list[bytes]:
+        """Take the next packet in sequence; return the NAL units it completes. Raises BadPayloadError."""
+        ...
+
+    def break_off(self) -> None:
+        """Forget the fragmented NAL unit at hand: packets are missing."""
+        ...
+
+
+class Fragments:
+    """The fragments of one NAL unit, in order."""
+
+    __slots__ = ("_parts", "_size", "_type")
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._type = -1
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a unit has begun and not ended."""
+        return self._type >= 0
+
+    def clear(self) -> None:
+        """Forget the unit at hand."""
+        self._parts = []
+        self._size = 0
+        self._type = -1
+
+    def begin(self, header: bytes, unit_type: int, data: bytes) -> None:
+        """Begin a unit; `header` is its rebuilt NAL unit header."""
+        self._parts = [header, data]
+        self._size = len(data)
+        self._type = unit_type
+
+    def add(self, unit_type: int, data: bytes) -> None:
+        """Add a middle or last fragment; raises BadPayloadError where it does not fit."""
+        if unit_type != self._type:
+            reason = "fragment of another type" if self.unfinished else "fragment without start"
+            self.clear()
+            raise BadPayloadError(reason)
+        self._size += len(data)
+        if self._size > MAX_NAL_UNIT:
+            self.clear()
+            raise BadPayloadError("oversize")
+        self._parts.append(data)
+
+    def end(self) -> bytes:
+        """Return the unit, whole."""
+        unit = b"".join(self._parts)
+        self.clear()
+        return unit
+
+
+def aggregated(packet: RtpPacket, header_size: int) -> list[bytes]:
+    """Return the NAL units of an aggregation packet (RFC 6184 5.7.1 STAP-A, RFC 7798 4.4.2 AP).
+
+    ::
+
+        | header | size (2) | NAL unit | size (2) | NAL unit | …
+
+    All or nothing: a size of zero, one past the end, or an odd byte left over drops the packet.
+    """
+    data, position, end = packet.data, packet.start + header_size, packet.end
+    units: list[bytes] = []
+    while position + 2 <= end:
+        size = data[position] << 8 | data[position + 1]
+        position += 2
+        if size < header_size or position + size > end:
+            raise BadPayloadError("aggregation size")
+        units.append(data[position : position + size])
+        position += size
+    if position != end or not units:
+        raise BadPayloadError("aggregation size")
+    return units

@@ -1,0 +1,92 @@
+"""H.264 in RTP (RFC 6184): NAL unit types and the depacketizer.
+
+::
+
+    NAL unit header         FU-A (28)                              STAP-A (24)
+    |F|NRI| type 5 bits |   |F|NRI|  28  | |S|E|R| type | data …   |F|NRI| 24 | size (2) | NAL unit | …
+"""
+
+from __future__ import annotations
+
+from nvrclient.codec import annexb
+from nvrclient.codec.depacketizer import BadPayloadError, Fragments, aggregated
+from nvrclient.frames import Codec
+from nvrclient.rtp.packet import RtpPacket
+
+IDR = 5
+SPS = 7
+PPS = 8
+ACCESS_UNIT_DELIMITER = 9
+STAP_A = 24
+FU_A = 28
+
+
+class H264Depacketizer:
+    """See `nvrclient.codec.depacketizer.Depacketizer`."""
+
+    __slots__ = ("_fragments",)
+
+    codec = Codec.H264
+
+    def __init__(self) -> None:
+        self._fragments = Fragments()
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a fragmented NAL unit has begun and not ended."""
+        return self._fragments.unfinished
+
+    def break_off(self) -> None:
+        """Forget the fragmented NAL unit at hand."""
+        self._fragments.clear()
+
+    def push(self, packet: RtpPacket) -> list[bytes]:
+        """Take the next packet in sequence; return the NAL units it completes. Raises BadPayloadError."""
+        data, start, end = packet.data, packet.start, packet.end
+        if start == end:
+            raise BadPayloadError("empty", damage=False)
+        indicator = data[start]
+        kind = indicator & 0x1F
+        if kind == FU_A:
+            if start + 2 > end:
+                raise BadPayloadError("short fragment")
+            header = data[start + 1]
+            unit_type = header & 0x1F
+            fragments = self._fragments
+            if not header & 0x80:
+                fragments.add(unit_type, data[start + 2 : end])
+            else:
+                broken = fragments.unfinished
+                fragments.begin(
+                    bytes((indicator & 0xE0 | unit_type,)), unit_type, data[start + 2 : end]
+                )
+                if broken:
+                    raise BadPayloadError("fragment without end")
+            if header & 0x40:
+                return _units(fragments.end())
+            return []
+        if self._fragments.unfinished:
+            self._fragments.clear()
+            raise BadPayloadError("fragment without end")
+        if 1 <= kind <= 23:
+            return _units(data[start:end])
+        if kind == STAP_A:
+            units = aggregated(packet, 1)
+            if any(not 1 <= unit[0] & 0x1F <= 23 for unit in units):
+                raise BadPayloadError("aggregation nested")
+            return units
+        if annexb.has_start_code(data[start : start + 4]):
+            return _units(data[start:end])
+        raise BadPayloadError(f"unsupported type {kind}", damage=False)
+
+
+def _units(unit: bytes) -> list[bytes]:
+    """Take off start codes. The specification sends none in live video; cameras put some in all the same.
+
+    A slice is looked at only at its front: searching every byte of every picture costs as much as all the rest
+    of the depacketizer, and senders that join units with start codes begin with a parameter set.
+    """
+    kind = unit[0] & 0x1F
+    if 1 <= kind <= IDR or (kind and b"\x00\x00\x01" not in unit):
+        return [unit]
+    return [piece for piece in annexb.split(unit) if piece[0] & 0x1F]

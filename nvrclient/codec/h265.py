@@ -1,0 +1,99 @@
+"""H.265 in RTP (RFC 7798): NAL unit types and the depacketizer.
+
+::
+
+    NAL unit header (2)                    FU (49)                                  AP (48)
+    |F| type 6 | layer 6 | TID 3 |         | header, type 49 | |S|E| type 6| data … | header, type 48 | size (2) | NAL unit | …
+
+DONL fields are never there: they come only with sprop-max-don-diff > 0, which a recorder without SDP cannot say.
+"""
+
+from __future__ import annotations
+
+from nvrclient.codec import annexb
+from nvrclient.codec.depacketizer import BadPayloadError, Fragments, aggregated
+from nvrclient.frames import Codec
+from nvrclient.rtp.packet import RtpPacket
+
+RASL_N = 8
+RASL_R = 9
+BLA_W_LP = 16
+CRA = 21
+VPS = 32
+SPS = 33
+PPS = 34
+ACCESS_UNIT_DELIMITER = 35
+AP = 48
+FU = 49
+
+
+class H265Depacketizer:
+    """See `nvrclient.codec.depacketizer.Depacketizer`."""
+
+    __slots__ = ("_fragments",)
+
+    codec = Codec.H265
+
+    def __init__(self) -> None:
+        self._fragments = Fragments()
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a fragmented NAL unit has begun and not ended."""
+        return self._fragments.unfinished
+
+    def break_off(self) -> None:
+        """Forget the fragmented NAL unit at hand."""
+        self._fragments.clear()
+
+    def push(self, packet: RtpPacket) -> list[bytes]:
+        """Take the next packet in sequence; return the NAL units it completes. Raises BadPayloadError."""
+        data, start, end = packet.data, packet.start, packet.end
+        if start == end:
+            raise BadPayloadError("empty", damage=False)
+        if start + 2 > end:
+            raise BadPayloadError("short NAL unit")
+        first = data[start]
+        kind = first >> 1 & 0x3F
+        if kind == FU:
+            if start + 3 > end:
+                raise BadPayloadError("short fragment")
+            header = data[start + 2]
+            unit_type = header & 0x3F
+            fragments = self._fragments
+            if not header & 0x80:
+                fragments.add(unit_type, data[start + 3 : end])
+            else:
+                broken = fragments.unfinished
+                fragments.begin(
+                    bytes((first & 0x81 | unit_type << 1, data[start + 1])),
+                    unit_type,
+                    data[start + 3 : end],
+                )
+                if broken:
+                    raise BadPayloadError("fragment without end")
+            if header & 0x40:
+                return _units(fragments.end())
+            return []
+        if self._fragments.unfinished:
+            self._fragments.clear()
+            raise BadPayloadError("fragment without end")
+        if annexb.has_start_code(data[start : start + 4]):  # reads as type 0 otherwise: TRAIL_N
+            return _units(data[start:end])
+        if kind < AP:
+            return _units(data[start:end])
+        if kind == AP:
+            units = aggregated(packet, 2)
+            if any(unit[0] >> 1 & 0x3F >= AP for unit in units):
+                raise BadPayloadError("aggregation nested")
+            return units
+        raise BadPayloadError(f"unsupported type {kind}", damage=False)
+
+
+def _units(unit: bytes) -> list[bytes]:
+    """Take off start codes, as in H.264: everywhere but inside slices."""
+    if not annexb.has_start_code(unit[:4]) and (
+        unit[0] >> 1 & 0x3F < VPS or b"\x00\x00\x01" not in unit
+    ):
+        return [unit]
+    return [piece for piece in annexb.split(unit) if len(piece) >= 2]

@@ -1,0 +1,521 @@
+"""The logged-in connection to one recorder: logins, UIDs and their keep-alive, commands, tasks, closing.
+
+This is the state behind a Session. Tasks of its own hold it; it never holds the caller's handles, so that a handle
+that was dropped is noticed.
+
+Credentials (WIRE chapter 1): one login at a time, one answered challenge each. A refusal latches: no other
+credential is sent. A 401 to a command with a UID means that the UID is gone; only a fresh UID that is challenged at
+once is answered, and a recorder that does this is remembered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, tzinfo
+from typing import Any, Literal, Protocol, TypeVar
+
+from nvrclient.commands import digest, live, login
+from nvrclient.commands.command import Command, Uid
+from nvrclient.errors import (
+    AuthenticationError,
+    CommandError,
+    NVRError,
+    RecorderBusyError,
+    SessionLimitError,
+)
+from nvrclient.frames import Codec
+from nvrclient.transport import tls
+from nvrclient.transport.http import Address, Authorization, Body, HttpClient, Lane, Reply
+from nvrclient.uids import UidSlot, UidTable
+
+logger = logging.getLogger("nvrclient.connection")
+
+CLOSE_TIME = 1.5
+"""Seconds for STOP and logout at the end; with the rest of closing it stays under 2 s whatever the peer does."""
+
+RELOGIN_INTERVAL = 5.0
+"""Seconds between logins after UIDs were lost: the first is made at once."""
+
+LIFETIME_IN_KEEPALIVES = 1.5
+"""A UID lives 90 s and is kept alive every 60 s."""
+
+MAX_STALE = 3
+"""Nonces that may be stale in a row before a login is given up."""
+
+_T = TypeVar("_T")
+_A = TypeVar("_A", Reply, Body)
+
+
+class UidGoneError(Exception):
+    """The recorder no longer knows the UID. Never reaches a caller."""
+
+
+class Secret:
+    """A password, or a callable that returns one; shown nowhere."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str | Callable[[], str]) -> None:
+        if not isinstance(value, str) and not callable(value):
+            raise TypeError("password: a string, or a callable that returns one")
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the password."""
+        return self._value if isinstance(self._value, str) else self._value()
+
+    def __repr__(self) -> str:
+        return "<secret>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a password is not pickled")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options of `nvrclient.connect`; see there."""
+
+    verify: tls.Verify = True
+    timeout: float = 10.0
+    stall_timeout: float = 5.0
+    keepalive: float = 60.0
+    reconnect: bool = True
+    max_uids: int = 8
+    timezone: tzinfo | None = None
+    channels: int | None = None
+    rtp_host: str | None = None
+    rtp_ports: range | None = None
+    http2: bool = False
+    g711: Literal["mulaw", "alaw"] = "mulaw"
+    aac_rate: int | None = None
+    command_interval: float = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStats:
+    """What a session has done so far.
+
+    ``logins`` (UIDs obtained), ``relogins`` (of these, after a UID was lost), ``credentials_sent``,
+    ``keepalives`` (answered), ``keepalives_failed``, ``commands`` (sent), ``uids`` (held now),
+    ``uids_lost``, ``streams`` (open now).
+    """
+
+    logins: int = 0
+    relogins: int = 0
+    credentials_sent: int = 0
+    keepalives: int = 0
+    keepalives_failed: int = 0
+    commands: int = 0
+    uids: int = 0
+    uids_lost: int = 0
+    streams: int = 0
+
+
+class Closable(Protocol):
+    """Something that is closed with the connection."""
+
+    async def aclose(self) -> None:
+        """Close it; bounded in time."""
+        ...
+
+
+class Connection:
+    """See the module. `username` and `password` are used at dlogin.cgi only (and as the module says)."""
+
+    def __init__(self, address: Address, username: str, password: Secret, options: Options) -> None:
+        self.address = address
+        self.options = options
+        self.client = HttpClient(address, verify=options.verify, http2=options.http2)
+        self.stats = SessionStats()
+        self.is_open = False
+        self.streams: set[Closable] = set()
+        self.shared: dict[Any, Any] = {}  # what live streams share, by what they ask for
+        self.codecs: dict[int, Codec] = {}  # found out, by camera
+        self._username = username
+        self._password = password
+        self._table = UidTable(options.max_uids)
+        self._uid_lock = asyncio.Lock()
+        self._refused: str | None = None  # why the credentials are not sent again
+        self._lost_uids = 0  # since the last login
+        self._last_relogin: float | None = None
+        self._challenge: digest.Challenge | None = None  # of a recorder that challenges commands
+        self._nonce_count = 0
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._keepers: dict[UidSlot, asyncio.Task[None]] = {}
+        self._started: dict[tuple[int, int, str], float] = {}  # when a START was last sent
+        self._answers: dict[
+            str, asyncio.Task[Any]
+        ] = {}  # information commands under way or just answered
+        self._asked_at: dict[str, float] = {}
+        self._closing: asyncio.Task[None] | None = None
+        self.loop = asyncio.get_running_loop()
+        self._pid = os.getpid()
+
+    # Tasks
+
+    def spawn(self, work: Coroutine[Any, Any, _T], name: str) -> asyncio.Task[_T]:
+        """Run `work` in a task of this connection, which holds it until it is done."""
+        task = self.loop.create_task(work, name=f"nvrclient {name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+        return task
+
+    def _task_done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # retrieved: whoever waits for it has it too
+
+    def check_usable(self) -> None:
+        """Raise RuntimeError where this is the wrong event loop or process, or the session is closed."""
+        if os.getpid() != self._pid:
+            raise RuntimeError(
+                "this session belongs to the process that opened it; open one after fork"
+            )
+        if asyncio.get_running_loop() is not self.loop:
+            raise RuntimeError("this session belongs to another event loop; open one in this loop")
+        if not self.is_open:
+            raise RuntimeError("the session is closed; open one with nvrclient.connect(…)")
+
+    def host_time(self) -> datetime:
+        """Return this computer's time."""
+        return datetime.now(UTC)
+
+    def count(self, **more: int) -> None:
+        """Add to the statistics."""
+        self.stats = replace(
+            self.stats, **{name: getattr(self.stats, name) + value for name, value in more.items()}
+        )
+
+    async def shielded(self, work: Coroutine[Any, Any, _T], name: str) -> _T:
+        """Run `work` in a task that the caller's cancellation does not reach, and return what it returns."""
+        return await asyncio.shield(self.spawn(work, name))
+
+    # Opening and closing
+
+    async def open(self) -> None:
+        """Log in. Raises AuthenticationError, ConnectionFailedError, SessionLimitError, ProtocolError, CommandError."""
+        self.is_open = True
+        await self.client.open()
+        async with self._uid_lock:
+            await self._obtain()
+
+    async def aclose(self) -> None:
+        """Stop every stream, log out, free everything: at most 2 s whatever the recorder does. Safe to repeat.
+
+        Cancelling it does not stop the closing.
+        """
+        if self._closing is None:
+            self.is_open = False
+            self._closing = self.loop.create_task(self._close(), name="nvrclient close")
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_TIME):
+                await _all(stream.aclose() for stream in tuple(self.streams))
+                await _all(self._log_out(slot) for slot in self._table)
+        mine = asyncio.current_task()
+        tasks = [task for task in self._tasks if task is not mine]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=0.3)
+        await self.client.aclose()
+
+    # UIDs
+
+    async def lease_live(self, camera: int) -> UidSlot:
+        """Return a UID for a live stream of `camera`, set up for live; give it back by `release`.
+
+        Raises SessionLimitError when `max_uids` are in use, and what a login raises.
+        """
+        async with self._uid_lock:
+            slot = self._table.for_live(camera)
+            if slot is None:
+                if self._table.full:
+                    raise SessionLimitError(
+                        f"live stream of camera {camera}: all {self.options.max_uids} UIDs of this"
+                        " session are in use (max_uids); close a stream first",
+                        retry_after=None,
+                    )
+                slot = await self._obtain()
+            slot.cameras.add(camera)
+            try:
+                if not slot.set_up:
+                    reply = await self.ask(live.set_up, slot)
+                    check(live.set_up(slot.uid), reply)
+                    slot.set_up = True
+            except BaseException:
+                self.release(slot, camera)
+                raise
+            return slot
+
+    def release(self, slot: UidSlot, camera: int) -> None:
+        """Give a UID back; one that nothing uses any more is logged out, unless it is the last."""
+        slot.cameras.discard(camera)
+        if self._closing is None and self._table.is_spare(slot):
+            self._forget(slot)
+            self.spawn(self._log_out(slot), f"logout UID #{slot.number}")
+
+    def lose(self, slot: UidSlot) -> None:
+        """The recorder no longer knows this UID: tell all who use it."""
+        if slot in self._table:
+            logger.info("UID #%d is gone; cameras %s", slot.number, sorted(slot.cameras))
+            self._forget(slot)
+            self._lost_uids += 1
+            self.count(uids_lost=1)
+            for watcher in tuple(slot.watchers):
+                watcher()
+
+    def _forget(self, slot: UidSlot) -> None:
+        self._table.remove(slot)
+        keeper = self._keepers.pop(slot, None)
+        if keeper is not None and keeper is not asyncio.current_task():
+            keeper.cancel()
+        self.stats = replace(self.stats, uids=len(self._table))
+
+    async def _obtain(self) -> UidSlot:
+        """Log in for one more UID; the caller holds the lock."""
+        again = self._lost_uids > 0
+        if again:
+            if self._last_relogin is not None:
+                wait = self._last_relogin + RELOGIN_INTERVAL - self.loop.time()
+                if wait > 0:
+                    await asyncio.sleep(wait)
+            self._last_relogin = self.loop.time()
+        uid = await self._log_in()
+        self._lost_uids = 0
+        slot = self._table.add(uid, self.loop.time())
+        self._keepers[slot] = self.spawn(self._keep_alive(slot), f"keep-alive UID #{slot.number}")
+        self.count(logins=1, relogins=int(again))
+        self.stats = replace(self.stats, uids=len(self._table))
+        return slot
+
+    async def _log_in(self) -> Uid:
+        """Obtain a UID at dlogin.cgi (6.1.1)."""
+        if self._refused is not None:
+            raise AuthenticationError(self._refused)
+        command = login.LOGIN
+        reply = await self._plain(command, None)
+        for attempt in range(MAX_STALE):
+            if reply.status != 401:
+                break
+            challenge = digest.parse_challenge(reply.headers.get("www-authenticate", []))
+            if attempt and not challenge.stale:
+                break
+            self.count(credentials_sent=1)
+            reply = await self._plain(command, self._answer(command, challenge, 1))
+        if reply.status in {401, 403}:
+            self._refused = (
+                f"login at {self.address.url}: the recorder refuses user name or password (HTTP"
+                f" {reply.status}). Recorders lock an account after a few wrong tries, so this"
+                " session sends them no more: correct them and open a new session"
+            )
+            raise AuthenticationError(self._refused)
+        check(command, reply)
+        return login.parse_uid(reply.body)
+
+    async def _log_out(self, slot: UidSlot) -> None:
+        self._forget(slot)
+        with suppress(NVRError, UidGoneError):
+            await self.ask(login.log_out, slot)
+
+    async def _keep_alive(self, slot: UidSlot) -> None:
+        """Hold a UID: status.cgi every `keepalive` seconds, sooner after a failure, until it is lost."""
+        interval = self.options.keepalive
+        due = self.loop.time() + interval
+        while True:
+            await asyncio.sleep(due - self.loop.time())
+            try:
+                reply = await self.ask(login.keep_alive, slot, lane="keepalive")
+                check(login.keep_alive(slot.uid), reply)
+            except UidGoneError:
+                return
+            except NVRError as error:
+                self.count(keepalives_failed=1)
+                logger.warning("keep-alive of UID #%d failed: %s", slot.number, error)
+                if self.loop.time() - slot.last_contact > LIFETIME_IN_KEEPALIVES * interval:
+                    self.lose(slot)
+                    return
+                due = self.loop.time() + interval / 12
+            else:
+                self.count(keepalives=1)
+                due = max(due + interval, self.loop.time())
+
+    # Commands
+
+    async def ask(
+        self, make: Callable[[Uid], Command], slot: UidSlot, *, lane: Lane = "commands"
+    ) -> Reply:
+        """Send a command that carries this UID; return the answer. Raises UidGoneError, and as `HttpClient.get`."""
+
+        async def send(command: Command, authorization: Authorization | None) -> Reply:
+            return await self.client.get(
+                command, authorization, timeout=self.options.timeout, lane=lane
+            )
+
+        return await self._carry(make(slot.uid), slot, send)
+
+    async def stream(self, make: Callable[[Uid], Command], slot: UidSlot) -> Body:
+        """Send a command that carries this UID and is answered by an endless body; raises as `ask`."""
+
+        async def send(command: Command, authorization: Authorization | None) -> Body:
+            return await self.client.stream(command, authorization, timeout=self.options.timeout)
+
+        return await self._carry(make(slot.uid), slot, send)
+
+    async def command(self, command: Callable[[Uid], Command]) -> Reply:
+        """Send a command under any UID of the session, with one more login if that one is gone."""
+        for _ in range(2):
+            async with self._uid_lock:
+                slot = self._table.any() or await self._obtain()
+            try:
+                return await self.ask(command, slot)
+            except UidGoneError:
+                continue
+        raise CommandError(
+            f"{command(slot.uid)}: the recorder refuses a UID that it has just issued (HTTP 401)",
+            command=command(slot.uid).name,
+            status=401,
+        )
+
+    async def inform(self, kind: str, ask: Callable[[], Awaitable[_T]]) -> _T:
+        """Ask for information, at most once in `command_interval` seconds for each kind.
+
+        Callers that ask while one is under way share its answer.
+        """
+        running = self._answers.get(kind)
+        if running is None or running.done():
+
+            async def paced() -> _T:
+                asked_at = self._asked_at.get(kind)
+                if asked_at is not None:
+                    wait = asked_at + self.options.command_interval - self.loop.time()
+                    await asyncio.sleep(max(0.0, wait))
+                self._asked_at[kind] = self.loop.time()
+                return await ask()
+
+            running = self._answers[kind] = self.spawn(paced(), kind)
+        answer: _T = await asyncio.shield(running)
+        return answer
+
+    async def pace_start(self, slot: UidSlot, camera: int, comp: str) -> None:
+        """Wait until a START of this UID, camera and COMP may be sent (1.3: not over and over)."""
+        key = (slot.number, camera, comp)
+        now = self.loop.time()
+        last = self._started.get(key)
+        at = now if last is None else max(now, last + self.options.command_interval)
+        self._started[key] = at
+        for old in [key for key, when in self._started.items() if when < now - 60]:
+            del self._started[old]
+        if at > now:
+            await asyncio.sleep(at - now)
+
+    async def _plain(self, command: Command, authorization: Authorization | None) -> Reply:
+        self.count(commands=1)
+        return await self.client.get(command, authorization, timeout=self.options.timeout)
+
+    async def _carry(
+        self,
+        command: Command,
+        slot: UidSlot,
+        send: Callable[[Command, Authorization | None], Awaitable[_A]],
+    ) -> _A:
+        """Send a command with a UID and sort out a 401 to it."""
+        self.count(commands=1)
+        answer = await send(command, self._beforehand(command))
+        if answer.status == 401:
+            challenge = self._new_challenge(answer, slot)
+            await _discard(answer)
+            if challenge is not None:
+                self._challenge, self._nonce_count = challenge, 0
+                answer = await send(command, self._beforehand(command))
+            if answer.status == 401:
+                if challenge is not None:
+                    await _discard(answer)
+                    self._challenge = None
+                self.lose(slot)
+                raise UidGoneError
+        slot.fresh = False
+        slot.last_contact = self.loop.time()
+        return answer
+
+    def _new_challenge(self, answer: Reply | Body, slot: UidSlot) -> digest.Challenge | None:
+        """Return the challenge to answer: a fresh UID's, or a stale nonce of a recorder known to challenge."""
+        headers = answer.headers.get("www-authenticate", [])
+        if not headers:
+            return None
+        try:
+            challenge = digest.parse_challenge(headers)
+        except AuthenticationError:
+            return None
+        known = self._challenge is not None
+        return challenge if (challenge.stale if known else slot.fresh) else None
+
+    def _beforehand(self, command: Command) -> Authorization | None:
+        if self._challenge is None or self._refused is not None:
+            return None
+        self._nonce_count += 1
+        self.count(credentials_sent=1)
+        return self._answer(command, self._challenge, self._nonce_count)
+
+    def _answer(self, command: Command, challenge: digest.Challenge, count: int) -> Authorization:
+        return Authorization(
+            digest.authorization(
+                challenge,
+                username=self._username,
+                password=self._password.reveal(),
+                method="GET",
+                uri=command.target,
+                nonce_count=count,
+                cnonce=secrets.token_hex(8),
+            )
+        )
+
+
+def check(command: Command, reply: Reply | Body) -> None:
+    """Raise for an answer that is an error: SessionLimitError (503), RecorderBusyError (204 is none here), CommandError."""
+    status = reply.status
+    if status < 400:
+        return
+    retry = retry_after(reply)
+    if status == 503:
+        raise SessionLimitError(
+            f"{command}: no UID or stream is free on the recorder (HTTP 503). It gives at most 16"
+            " UIDs at once; those of a program that died are free again after 90 s",
+            retry_after=retry if retry is not None else 5.0,
+        )
+    if status == 429:
+        raise RecorderBusyError(f"{command}: the recorder is busy (HTTP 429)", retry_after=retry)
+    hint = {
+        400: "it does not take this command or a value in it",
+        403: "this user may not do that",
+        404: "it does not know this command, or not this camera",
+    }.get(status, "see its log")
+    raise CommandError(
+        f"{command}: the recorder answers HTTP {status}: {hint}",
+        command=command.name,
+        status=status,
+    )
+
+
+def retry_after(reply: Reply | Body) -> float | None:
+    """Return the Retry-After of an answer in seconds, where it is a number."""
+    value = reply.headers.get("retry-after", [""])[0].strip()
+    return float(value) if value.isascii() and value.isdigit() and len(value) < 6 else None
+
+
+async def _discard(answer: Reply | Body) -> None:
+    if isinstance(answer, Body):
+        await answer.aclose()
+
+
+async def _all(works: Any) -> None:
+    """Run all at once and wait for all; what fails in one is no other's business."""
+    await asyncio.gather(*works, return_exceptions=True)

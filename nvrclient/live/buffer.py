@@ -1,0 +1,268 @@
+"""Between the recorder and one consumer: a queue of items, bounded in bytes, that drops whole GOPs.
+
+The account holds at every moment: received = delivered + queued + dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal, TypeAlias, get_args
+
+from nvrclient.errors import BufferOverflowError, NVRError
+from nvrclient.frames import AudioFrame, Discontinuity, NalUnit, StreamItem, VideoFrame
+
+WhenFull: TypeAlias = Literal["gop", "latest", "block", "error"]
+
+POLICIES: tuple[WhenFull, ...] = get_args(WhenFull)
+
+OVERHEAD = 512
+"""Bytes counted for an item besides its payload: about what the objects themselves take."""
+
+
+class FrameBuffer:
+    """What has come and was not consumed yet, for one consumer.
+
+    `limit` bounds the payload held, in bytes. `so_far` returns the NAL units of the picture in progress, for a
+    consumer that takes NAL units one by one.
+    """
+
+    def __init__(self, policy: WhenFull, limit: int, so_far: Callable[[], list[NalUnit]]) -> None:
+        self.policy: WhenFull = policy
+        self.delivered = 0
+        self.dropped: dict[str, int] = {}
+        self.bytes = 0
+        self._limit = limit
+        self._so_far = so_far
+        self._items: deque[StreamItem] = deque()
+        self._frames = 0  # frames among the items
+        self._waiter: asyncio.Future[None] | None = None
+        self._space: asyncio.Future[None] | None = None
+        self._failure: NVRError | None = None
+        self._ended = False
+        self._cutting = False  # the GOP at hand did not fit: its rest is dropped
+        self._overflow: Discontinuity | None = None  # told when frames go on
+        self._last_dropped: VideoFrame | None = None
+        self._video_base: int | None = None  # pts of the first frame, for a stream that joined late
+        self._audio_base: int | None = None
+        self._wants_nals = False
+        self._nals: deque[NalUnit] = deque()  # of the picture being given NAL unit by NAL unit
+        self._early: list[NalUnit] = []  # those given before their picture was whole
+
+    # The source's side
+
+    def push(self, item: StreamItem) -> None:
+        """Take one item from the source; drops by the policy where it does not fit."""
+        if self._ended:
+            return
+        if isinstance(item, Discontinuity):
+            self._items.append(item)
+        elif isinstance(item, VideoFrame):
+            self._push_frame(self._rebased(item), keyframe=item.keyframe)
+        else:
+            self._push_frame(self._rebased_audio(item), keyframe=False)
+        self._wake()
+
+    def poke(self) -> None:
+        """NAL units of a picture in progress have come: wake a consumer that takes them one by one."""
+        if self._wants_nals:
+            self._wake()
+
+    def end(self, failure: NVRError | None) -> None:
+        """No more items: the consumer gets what is queued, then `failure`, or the end of its loop."""
+        if not self._ended:
+            self._ended = True
+            self._failure = failure
+            self._wake()
+            self._free()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the policy "block" holds the source up."""
+        return self.policy == "block" and not self._ended and self.bytes >= self._limit
+
+    async def space(self) -> None:
+        """Wait until there is room again."""
+        while self.is_full:
+            self._space = asyncio.get_running_loop().create_future()
+            await self._space
+
+    @property
+    def queued(self) -> int:
+        """Frames that wait for the consumer."""
+        return self._frames
+
+    @property
+    def pushed(self) -> int:
+        """Frames that came."""
+        return self.delivered + self._frames + sum(self.dropped.values())
+
+    # The consumer's side
+
+    async def get(self) -> StreamItem:
+        """Return the next item; waits for it. Cancelling it loses nothing.
+
+        Raises StopAsyncIteration at the end, or what ended the stream.
+        """
+        while not self._items:
+            await self._wait()
+        item = self._items.popleft()
+        if not isinstance(item, Discontinuity):
+            self._forget(item)
+            self.delivered += 1
+        return item
+
+    async def get_nal(self) -> NalUnit:
+        """Return the next NAL unit, as soon as it is whole; otherwise as `get`."""
+        self._wants_nals = True
+        while True:
+            if self._nals:
+                return self._nals.popleft()
+            if self._items:
+                item = await self.get()
+                if isinstance(item, VideoFrame):
+                    given = len(self._early) if self._is_early(item.nal_units) else 0
+                    self._early = []
+                    self._nals.extend(item.nal_units[given:])
+                elif isinstance(item, AudioFrame):
+                    self.uncount()
+                continue
+            units = self._so_far() if not self._ended and not self._cutting else []
+            if self._early and (not units or units[0] is not self._early[0]):
+                self._early = []
+            if len(units) > len(self._early):
+                self._early = units[: len(self._early) + 1]
+                return self._early[-1]
+            await self._wait()
+
+    def uncount(self, reason: str = "not asked for") -> None:
+        """The item just got is left out by the consumer's own choice: it counts as dropped."""
+        self.delivered -= 1
+        self._drop_count(reason, 1)
+
+    def clear(self) -> None:
+        """Forget what is queued: the consumer has left."""
+        self._drop_count("closed", self._frames)
+        self._items.clear()
+        self._frames = 0
+        self.bytes = 0
+
+    # Inside
+
+    def _push_frame(self, frame: VideoFrame | AudioFrame, *, keyframe: bool) -> None:
+        size = frame.size + OVERHEAD
+        video = isinstance(frame, VideoFrame)
+        if keyframe and self.policy == "latest":
+            while self._drop_oldest_gop(all_of_it=True):
+                pass
+        if self._cutting and video:
+            if not keyframe:
+                self._lose(frame)
+                return
+            self._cutting = False
+        if self.bytes + size > self._limit and self.policy != "block":
+            if self.policy == "error":
+                self._drop_count("overflow", 1)
+                self.end(
+                    BufferOverflowError(
+                        f"the consumer is too slow: {self._frames} frames, {self.bytes} bytes are"
+                        f" waiting (buffer_bytes={self._limit}). Consume faster, raise"
+                        ' buffer_bytes, or choose when_full="gop"'
+                    )
+                )
+                return
+            while self.bytes + size > self._limit and self._drop_oldest_gop(all_of_it=keyframe):
+                pass
+            if self.bytes + size > self._limit:
+                self._cutting = self._cutting or video
+                self._lose(frame)
+                return
+        if self._overflow is not None and (keyframe or not video):
+            self._items.append(self._told_overflow(frame))
+        self._items.append(frame)
+        self._frames += 1
+        self.bytes += size
+
+    def _drop_oldest_gop(self, *, all_of_it: bool) -> bool:
+        """Drop the oldest GOP, whole; the one at hand only where a new one begins (`all_of_it`)."""
+        items = self._items
+        if not self._frames:
+            return False
+        end = len(items) if all_of_it else 0
+        for index, item in enumerate(items):
+            if index and isinstance(item, VideoFrame) and item.keyframe:
+                end = index
+                break
+        for _ in range(end):
+            item = items.popleft()
+            if not isinstance(item, Discontinuity):
+                self._forget(item)
+                self._lose(item)
+            elif item.reason == "overflow":
+                self._overflow = item
+        if end and items:
+            items.appendleft(self._told_overflow(items[0]))
+        return end > 0
+
+    def _lose(self, frame: VideoFrame | AudioFrame) -> None:
+        self._drop_count("overflow", 1)
+        told = self._overflow
+        if told is None:
+            self._overflow = Discontinuity("overflow", since=frame.time, lost=1)
+        else:
+            self._overflow = replace(told, lost=told.lost + 1)
+
+    def _told_overflow(self, before: StreamItem) -> Discontinuity:
+        assert self._overflow is not None
+        until = None if isinstance(before, Discontinuity) else before.time
+        told, self._overflow = replace(self._overflow, until=until), None
+        return told
+
+    def _forget(self, frame: VideoFrame | AudioFrame) -> None:
+        self._frames -= 1
+        self.bytes -= frame.size + OVERHEAD
+        self._free()
+
+    def _drop_count(self, reason: str, count: int) -> None:
+        if count:
+            self.dropped[reason] = self.dropped.get(reason, 0) + count
+
+    def _rebased(self, frame: VideoFrame) -> VideoFrame:
+        """A stream's pts begin at 0, also for one that joined a running source."""
+        if self._video_base is None:
+            self._video_base = frame.pts
+        return replace(frame, pts=frame.pts - self._video_base) if self._video_base else frame
+
+    def _rebased_audio(self, frame: AudioFrame) -> AudioFrame:
+        if self._audio_base is None:
+            self._audio_base = frame.pts
+        return replace(frame, pts=frame.pts - self._audio_base) if self._audio_base else frame
+
+    def _is_early(self, units: tuple[NalUnit, ...]) -> bool:
+        return bool(self._early) and bool(units) and units[0] is self._early[0]
+
+    async def _wait(self) -> None:
+        """Wait until something came. Raises what `get` raises at the end."""
+        if self._ended:
+            if self._failure is not None:
+                raise self._failure
+            raise StopAsyncIteration
+        if self._waiter is not None:
+            raise RuntimeError(
+                "this stream is being iterated already; it has one consumer at a time"
+            )
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _free(self) -> None:
+        if self._space is not None and not self._space.done():
+            self._space.set_result(None)

@@ -1,0 +1,401 @@
+"""A live stream on the recorder and the task that keeps it running; the consumers' buffers hang on it.
+
+The task holds the source, the source holds buffers, and nobody here holds a caller's handle.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import anyio
+
+from nvrclient.codec.demuxer import Demuxer
+from nvrclient.connection import Connection, UidGoneError
+from nvrclient.errors import (
+    AuthenticationError,
+    CertificateMismatchError,
+    NVRError,
+    SessionLimitError,
+    StreamStalledError,
+    UnsupportedMediaError,
+)
+from nvrclient.frames import Codec, StreamItem, VideoFrame
+from nvrclient.live.buffer import FrameBuffer
+from nvrclient.live.feed import Feed, HttpFeed, UdpFeed
+
+logger = logging.getLogger("nvrclient.live")
+
+Transport: TypeAlias = Literal["http", "udp"]
+State: TypeAlias = Literal["starting", "live", "waiting for key frame", "reconnecting", "closed"]
+
+FIRST_BACKOFF, MAX_BACKOFF = 1.0, 30.0
+"""Seconds between tries to bring a broken stream back, doubled each time, with jitter."""
+
+STOP_TIME = 1.5
+"""Seconds for STOP; then the connection is closed all the same."""
+
+MAX_UIDS_GONE = 3
+"""UIDs that may be lost one after the other before the first picture."""
+
+LATE_WAKE = 0.5
+"""Seconds by which the event loop may wake this task late before a stall is looked at a second time: what came in
+the meantime has not been read yet."""
+
+MAX_HELD_GOP = 16 << 20
+"""Bytes of the newest GOP kept for streams that join later."""
+
+_FATAL = (AuthenticationError, CertificateMismatchError)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a consumer asked for; sources of the same wish are shared."""
+
+    camera: int
+    codec: Codec | None
+    transport: Literal["http", "udp", "auto"]
+    audio: bool
+    audio_codec: Codec | None
+
+
+class LiveSource:
+    """See the module. `start` it once; each consumer `join`s with a buffer and `leave`s."""
+
+    def __init__(self, connection: Connection, wanted: Wanted) -> None:
+        self.wanted = wanted
+        self.state: State = "starting"
+        self.transport: Transport | None = None
+        self.fallback: str | None = None
+        self.reconnects = 0
+        self.kernel_dropped: int | None = None
+        self.demuxer = Demuxer(
+            wanted.camera,
+            connection.host_time,
+            audio_codec=wanted.audio_codec,
+            law=connection.options.g711,
+            aac_rate=connection.options.aac_rate,
+            settle=wanted.transport != "http",
+        )
+        self._connection = connection
+        self._buffers: list[FrameBuffer] = []
+        self._gop: list[StreamItem] = []  # since the newest key frame
+        self._gop_bytes = 0
+        self._feed: Feed | None = None
+        self._dropped_by_kernel = 0  # of feeds that are gone
+        self._foreign = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._first_frame_given = False
+        self._entered: asyncio.Future[None] = connection.loop.create_future()
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    # Consumers
+
+    async def entered(self) -> None:
+        """Wait until the recorder has accepted START. Raises what it answered instead."""
+        await asyncio.shield(self._entered)
+
+    def start(self) -> None:
+        """Start the task."""
+        self._connection.streams.add(self)
+        self._connection.count(streams=1)
+        self._task = self._connection.spawn(self._main(), f"live camera {self.wanted.camera}")
+
+    def join(self, buffer: FrameBuffer) -> None:
+        """Give this buffer what comes from now on, and first the newest GOP held."""
+        for item in self._gop:
+            buffer.push(item)
+        self._buffers.append(buffer)
+
+    async def leave(self, buffer: FrameBuffer) -> None:
+        """Take a buffer off; without the last one the stream is stopped."""
+        if buffer in self._buffers:
+            self._buffers.remove(buffer)
+        if not self._buffers:
+            await self.aclose()
+
+    async def aclose(self) -> None:
+        """Stop the stream on the recorder and free everything; bounded in time. Safe to repeat."""
+        self._unshare()
+        if self._task is not None and not self._task.done():
+            if not self._stopping:  # a second cancel would break off the STOP of the first
+                self._stopping = True
+                self._task.cancel()
+            await asyncio.wait((self._task,))
+
+    @property
+    def foreign(self) -> int:
+        """Datagrams from others than the recorder."""
+        feed = self._feed
+        if isinstance(feed, UdpFeed):
+            return self._foreign + sum(r.foreign for r in feed.receivers.values())
+        return self._foreign
+
+    @property
+    def dropped_by_kernel(self) -> int | None:
+        """Datagrams dropped for want of socket buffer; None where the system does not say, or over HTTP."""
+        feed = self._feed
+        if isinstance(feed, UdpFeed):
+            counts = [receiver.kernel_dropped for receiver in feed.receivers.values()]
+            known = [count for count in counts if count is not None]
+            return self._dropped_by_kernel + sum(known) if len(known) == len(counts) else None
+        return self._dropped_by_kernel if self.transport == "udp" else None
+
+    # The task
+
+    async def _main(self) -> None:
+        failure: NVRError | None = None
+        try:
+            await self._run()
+        except NVRError as error:
+            failure = error
+        except Exception as bug:
+            logger.exception("live camera %d: a bug in nvrclient", self.wanted.camera)
+            failure = NVRError(
+                f"live camera {self.wanted.camera}: a bug in nvrclient ({type(bug).__name__}); its"
+                " traceback is in the log"
+            )
+        finally:
+            self._unshare()
+            self.state = "closed"
+            if self._timer is not None:
+                self._timer.cancel()
+            self._connection.streams.discard(self)
+            self._connection.count(streams=-1)
+            if not self._entered.done():
+                self._entered.set_exception(failure or NVRError("the stream was closed"))
+                self._entered.exception()  # retrieved, also where nobody waits any more
+            for buffer in self._buffers:
+                buffer.end(failure)
+
+    async def _run(self) -> None:
+        """START, watch, STOP; again with the next codec or transport while nothing comes, and after a break."""
+        tries = self._tries()
+        at = uids_gone = 0
+        backoff = FIRST_BACKOFF
+        while True:
+            transport, codec = tries[at]
+            frames = self.demuxer.video.frames
+            error: NVRError
+            try:
+                await self._once(transport, codec)
+                raise AssertionError("a stream ends by an exception")
+            except UidGoneError:
+                error = SessionLimitError(
+                    f"live camera {self.wanted.camera}: the recorder drops UIDs as soon as they are"
+                    " issued; do other clients take all sixteen?",
+                    retry_after=30.0,
+                )
+                uids_gone += 1
+                if not self._first_frame_given and uids_gone < MAX_UIDS_GONE:
+                    continue
+            except NVRError as failure:
+                error = failure
+            if not self._first_frame_given:
+                if not isinstance(error, StreamStalledError):
+                    raise error
+                at += 1
+                if at == len(tries):
+                    raise self._silence(error, tries)
+                if tries[at][0] != transport:
+                    self.fallback = f"no packet came over UDP within {self._stall_time():g} s"
+                self.demuxer.interrupt("reconnect")
+                continue
+            if not self._connection.options.reconnect or isinstance(error, _FATAL):
+                raise error
+            tries, at = [(transport, self.demuxer.video.codec or codec)], 0
+            if self.demuxer.video.frames > frames:
+                backoff, uids_gone = FIRST_BACKOFF, 0
+            self._interrupt(error)
+            await asyncio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311  jitter
+            backoff = min(2 * backoff, MAX_BACKOFF)
+
+    async def _once(self, transport: Transport, codec: Codec) -> None:
+        """One START to one STOP. Returns only by an exception."""
+        connection, camera = self._connection, self.wanted.camera
+        self.transport = transport
+        slot = await connection.lease_live(camera)
+        lost: asyncio.Future[None] = connection.loop.create_future()
+
+        def uid_lost() -> None:
+            if not lost.done():
+                lost.set_result(None)
+
+        slot.watchers.add(uid_lost)
+        feed = (HttpFeed if transport == "http" else UdpFeed)(
+            connection, slot, camera, codec, self.demuxer, self._arrived, audio=self.wanted.audio
+        )
+        try:
+            await feed.start()
+            self._feed = feed
+            if self.state == "starting" and not self._entered.done():
+                self._entered.set_result(None)
+            await self._watch(feed, lost)
+        finally:
+            slot.watchers.discard(uid_lost)
+            try:
+                with anyio.move_on_after(STOP_TIME, shield=True):
+                    if not lost.done():
+                        await feed.stop()
+            finally:
+                self._retire(feed)
+                connection.release(slot, camera)
+                await feed.aclose()
+
+    async def _watch(self, feed: Feed, lost: asyncio.Future[None]) -> None:
+        """Let the feed run; raise when it ends, when its UID is gone, or when no picture comes any more."""
+        loop = self._connection.loop
+        began = loop.time()
+        running = self._connection.spawn(feed.run(), f"feed of camera {self.wanted.camera}")
+        try:
+            while True:
+                now = loop.time()
+                due = max(began, self.demuxer.video.picture_at or 0.0) + self._stall_time()
+                await asyncio.wait(
+                    (running, lost),
+                    timeout=max(0.0, due - now),
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                if running.done():
+                    running.result()
+                if lost.done():
+                    raise UidGoneError
+                woken = loop.time()
+                if any(buffer.is_full for buffer in self._buffers):
+                    began = woken  # the consumer holds the stream up, not the recorder
+                elif woken > due + LATE_WAKE:
+                    began = woken - self._stall_time() + LATE_WAKE
+                elif woken >= max(began, self.demuxer.video.picture_at or 0.0) + self._stall_time():
+                    raise self._stalled(feed)
+        finally:
+            running.cancel()
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait((running,))
+
+    def _arrived(self) -> Awaitable[None] | None:
+        """The demuxer has been fed: hand out what is ready. Returns what to wait for, if a consumer is full."""
+        video = self.demuxer.video
+        if self.demuxer.items:
+            for item in self.demuxer.take():
+                self._hold(item)
+                for buffer in self._buffers:
+                    buffer.push(item)
+        for buffer in self._buffers:
+            buffer.poke()
+        if self.state != "closed":
+            if video.is_waiting:
+                if self._first_frame_given or video.frames:
+                    self.state = "waiting for key frame"
+            elif self._first_frame_given:
+                self.state = "live"
+        self._set_timer()
+        if len(self._buffers) == 1 and self._buffers[0].is_full:
+            return self._buffers[0].space()
+        return None
+
+    def _set_timer(self) -> None:
+        """One timer for whatever the demuxer waits for."""
+        due = self.demuxer.deadline
+        timer = self._timer
+        if timer is not None and (due is None or timer.cancelled() or timer.when() != due):
+            timer.cancel()
+            self._timer = timer = None
+        if due is not None and timer is None:
+            self._timer = self._connection.loop.call_at(due, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self.demuxer.flush(self._connection.loop.time())
+        self._arrived()
+
+    def _hold(self, item: StreamItem) -> None:
+        """Keep the newest GOP for those who join later."""
+        if isinstance(item, VideoFrame):
+            if not self._first_frame_given:
+                self._first_frame_given = True
+                self._connection.codecs[self.wanted.camera] = item.codec
+            if item.keyframe:
+                self._gop.clear()
+                self._gop_bytes = 0
+            self._gop_bytes += item.size
+            if (item.keyframe or self._gop) and self._gop_bytes <= MAX_HELD_GOP:
+                self._gop.append(item)
+            else:
+                self._gop.clear()
+
+    def _interrupt(self, error: NVRError) -> None:
+        logger.warning("live camera %d: %s; reconnecting", self.wanted.camera, error)
+        self.state = "reconnecting"
+        self.reconnects += 1
+        self._gop.clear()
+        self.demuxer.interrupt("reconnect")
+        for item in self.demuxer.take():
+            for buffer in self._buffers:
+                buffer.push(item)
+
+    def _retire(self, feed: Feed) -> None:
+        self._feed = None
+        if isinstance(feed, UdpFeed):
+            for receiver in feed.receivers.values():
+                self._dropped_by_kernel += receiver.kernel_dropped or 0
+                self._foreign += receiver.foreign
+
+    def _unshare(self) -> None:
+        shared = self._connection.shared
+        if shared.get(self.wanted) is self:
+            del shared[self.wanted]
+
+    # What to try, and what to say
+
+    def _tries(self) -> list[tuple[Transport, Codec]]:
+        wanted = self.wanted
+        codec = wanted.codec or self._connection.codecs.get(wanted.camera)
+        codecs = [codec] if codec is not None else [Codec.H264, Codec.H265, Codec.JPEG]
+        transports: list[Transport] = (
+            ["udp", "http"] if wanted.transport == "auto" else [wanted.transport]
+        )
+        return [
+            (transport, codec)
+            for transport in transports
+            for codec in codecs
+            if not (transport == "udp" and codec is Codec.JPEG)  # JPEG comes over HTTP only (2.2)
+        ]
+
+    def _stall_time(self) -> float:
+        return max(self._connection.options.stall_timeout, 3 * self.demuxer.video.interval)
+
+    def _stalled(self, feed: Feed) -> StreamStalledError:
+        counters = self.demuxer.counters
+        came = f"{counters.packets} packets came" if counters.packets else "nothing came"
+        hint = ""
+        if not self._first_frame_given:
+            hint = (
+                ". Does a firewall drop UDP to this port? Is the codec the camera's?"
+                if feed.transport == "udp"
+                else ". Is the codec the camera's? A wrong one is answered by silence"
+            )
+        return StreamStalledError(
+            f"live camera {self.wanted.camera} over {feed.transport.upper()}: no complete picture for"
+            f" {self._stall_time():g} s ({came} in all){hint}"
+        )
+
+    def _silence(self, error: NVRError, tries: list[tuple[Transport, Codec]]) -> NVRError:
+        """Nothing decodable ever came: say what was tried."""
+        camera = self.wanted.camera
+        if self.demuxer.video.dropped.get("placeholder"):
+            return UnsupportedMediaError(
+                f"live camera {camera}: it has no JPEG stream (the recorder sends a placeholder"
+                " picture instead); ask for H264 or H265"
+            )
+        codecs = sorted({codec for _, codec in tries})
+        if len(codecs) > 1:
+            return UnsupportedMediaError(
+                f"live camera {camera}: silence with every codec tried ({', '.join(codecs)}); is the"
+                " camera connected, and may this user watch it?"
+            )
+        return error

@@ -1,0 +1,309 @@
+"""LiveStream: what a caller opens, iterates and closes. A thin handle on a buffer and the source that fills it."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+import weakref
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+from nvrclient.codec.demuxer import MediaCounters
+from nvrclient.connection import Connection
+from nvrclient.frames import (
+    AudioFrame,
+    Codec,
+    Discontinuity,
+    NalUnit,
+    StreamItem,
+    VideoFormat,
+    VideoFrame,
+)
+from nvrclient.live.buffer import FrameBuffer, WhenFull
+from nvrclient.live.source import LiveSource, State, Wanted
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStats:
+    """What a stream received and what became of it, since it was opened.
+
+    | field | meaning |
+    |---|---|
+    | packets, bytes | RTP packets and parts, as they came |
+    | frames_received | = frames_delivered + frames_queued + sum(dropped.values()), at every moment |
+    | dropped | frames not given, by reason |
+    | lost, reordered, late, duplicates | RTP packets, by sequence number |
+    | malformed | packets, payloads and parts that could not be used |
+    | ignored | packets and parts that belong to no track, by reason |
+    | foreign | datagrams from others than the recorder |
+    | kernel_dropped | datagrams the kernel dropped for want of buffer; None over HTTP, or where it does not say |
+    | ssrc_changes, reconnects | new senders; times the stream was brought back |
+    | bytes_queued | payload waiting for the consumer |
+    | last_frame_age | seconds since the last picture was complete; None before the first |
+    | transport, fallback | "http" or "udp"; why "auto" left UDP, or None |
+    """
+
+    packets: int = 0
+    bytes: int = 0
+    frames_received: int = 0
+    frames_delivered: int = 0
+    frames_queued: int = 0
+    dropped: Mapping[str, int] = field(default_factory=dict[str, int])
+    lost: int = 0
+    reordered: int = 0
+    late: int = 0
+    duplicates: int = 0
+    malformed: int = 0
+    ignored: Mapping[str, int] = field(default_factory=dict[str, int])
+    foreign: int = 0
+    kernel_dropped: int | None = None
+    ssrc_changes: int = 0
+    reconnects: int = 0
+    bytes_queued: int = 0
+    last_frame_age: float | None = None
+    transport: str | None = None
+    fallback: str | None = None
+
+
+class LiveStream:
+    """Live video, and audio if asked for, of one camera; made by ``Camera.live``.
+
+    ``async with`` it, or ``await`` it and call `aclose`. Then iterate it: items are VideoFrame, AudioFrame and
+    Discontinuity. One consumer at a time; iterating a stream that is not open is a RuntimeError. A loop that is
+    left can be taken up again; one that raised what cannot heal raises it again.
+
+    Opening raises CommandError (unknown camera), RecorderBusyError, SessionLimitError, ProtocolError (no stream),
+    ConnectionFailedError, AuthenticationError. Iterating raises StreamStalledError or UnsupportedMediaError when no
+    picture ever comes, and with reconnect=False when it breaks later; see the session's option.
+
+    Cancelling the wait for an item loses nothing. Leaving the block sends STOP, the audio's first.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        owner: object,
+        wanted: Wanted,
+        *,
+        when_full: WhenFull,
+        buffer_bytes: int,
+        shared: bool,
+    ) -> None:
+        self._connection = connection
+        self._owner = owner  # the session's handle lives as long as this one
+        self._wanted = wanted
+        self._when_full: WhenFull = when_full
+        self._buffer_bytes = buffer_bytes
+        self._shared = shared
+        self._source: LiveSource | None = None
+        self._buffer: FrameBuffer | None = None
+        self._base = _Base()
+        self._finalizer: weakref.finalize[..., LiveStream] | None = None
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<LiveStream camera={self._wanted.camera} {self.state}>"
+
+    async def __aenter__(self) -> Self:
+        return await self._open()
+
+    def __await__(self) -> Generator[object, None, Self]:
+        return self._open().__await__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Stop the stream (on the recorder, if nobody shares it) and free its memory; at most 2 s. Safe to repeat.
+
+        Cancelling it does not stop the closing. A loop that waits in it ends.
+        """
+        self._closed = True
+        if self._finalizer is not None:
+            self._finalizer.detach()
+        if self._buffer is not None and self._source is not None:
+            self._buffer.clear()
+            self._buffer.end(None)
+            await self._connection.shielded(
+                self._source.leave(self._buffer), f"close camera {self._wanted.camera}"
+            )
+
+    def __aiter__(self) -> Self:
+        self._opened()
+        return self
+
+    async def __anext__(self) -> StreamItem:
+        return await self._opened().get()
+
+    def video(self) -> Narrowed[VideoFrame]:
+        """Iterate the pictures alone; audio and discontinuities are left out."""
+        return Narrowed(self._opened(), VideoFrame)
+
+    def audio(self) -> Narrowed[AudioFrame]:
+        """Iterate the audio alone; pictures and discontinuities are left out."""
+        return Narrowed(self._opened(), AudioFrame)
+
+    def nal_units(self) -> NalUnits:
+        """Iterate NAL units, each as soon as it is whole: the first of a large picture comes before the last.
+
+        They start, and start again after a loss, where `video` does. Of a picture that turns out damaged later
+        the NAL units given stay given. JPEG has none.
+        """
+        return NalUnits(self._opened())
+
+    @property
+    def codec(self) -> Codec | None:
+        """The codec of the video: found out with the first picture, the one asked for until then."""
+        found = self._source.demuxer.video.codec if self._source is not None else None
+        return found or self._wanted.codec
+
+    @property
+    def format(self) -> VideoFormat | None:
+        """What a decoder must know, once the first picture has come."""
+        return self._source.demuxer.video.format if self._source is not None else None
+
+    @property
+    def state(self) -> State:
+        """One of "starting", "live", "waiting for key frame", "reconnecting" or "closed"."""
+        if self._closed:
+            return "closed"
+        return self._source.state if self._source is not None else "starting"
+
+    @property
+    def stats(self) -> StreamStats:
+        """The counters as they stand; all zero before the stream is open."""
+        source, buffer = self._source, self._buffer
+        if source is None or buffer is None:
+            return StreamStats()
+        now, base = source.demuxer.counters, self._base.media
+        dropped = _less(now.dropped, base.dropped)
+        for reason, count in buffer.dropped.items():
+            dropped[reason] = dropped.get(reason, 0) + count
+        picture_at = source.demuxer.video.picture_at
+        return StreamStats(
+            packets=now.packets - base.packets,
+            bytes=now.bytes - base.bytes,
+            frames_received=buffer.delivered + buffer.queued + sum(dropped.values()),
+            frames_delivered=buffer.delivered,
+            frames_queued=buffer.queued,
+            dropped=dropped,
+            lost=now.lost - base.lost,
+            reordered=now.reordered - base.reordered,
+            late=now.late - base.late,
+            duplicates=now.duplicates - base.duplicates,
+            malformed=now.malformed - base.malformed,
+            ignored=_less(now.ignored, base.ignored),
+            foreign=source.foreign - self._base.foreign,
+            kernel_dropped=source.dropped_by_kernel,
+            ssrc_changes=now.ssrc_changes - base.ssrc_changes,
+            reconnects=source.reconnects - self._base.reconnects,
+            bytes_queued=buffer.bytes,
+            last_frame_age=(
+                self._connection.loop.time() - picture_at if picture_at is not None else None
+            ),
+            transport=source.transport,
+            fallback=source.fallback,
+        )
+
+    async def _open(self) -> Self:
+        self._connection.check_usable()
+        if self._closed:
+            raise RuntimeError("this stream is closed; make another with camera.live(…)")
+        if self._buffer is not None:
+            raise RuntimeError("this stream is open already")
+        connection, wanted = self._connection, self._wanted
+        source = connection.shared.get(wanted) if self._shared else None
+        if source is None:
+            source = LiveSource(connection, wanted)
+            if self._shared:
+                connection.shared[wanted] = source
+            source.start()
+        assert isinstance(source, LiveSource)
+        buffer = FrameBuffer(
+            self._when_full, self._buffer_bytes, source.demuxer.video.nal_units_so_far
+        )
+        self._base = _Base(source.demuxer.counters, source.foreign, source.reconnects)
+        source.join(buffer)
+        self._source, self._buffer = source, buffer
+        try:
+            await source.entered()
+        except BaseException:
+            await self.aclose()
+            raise
+        self._finalizer = weakref.finalize(self, _dropped, connection, source, buffer, repr(self))
+        self._finalizer.atexit = False  # the interpreter's end closes sockets by itself
+        return self
+
+    def _opened(self) -> FrameBuffer:
+        if self._buffer is None:
+            raise RuntimeError(
+                "this stream is not open: write `async with camera.live() as stream:` around the loop"
+            )
+        if asyncio.get_running_loop() is not self._connection.loop:
+            raise RuntimeError("this stream belongs to another event loop")
+        return self._buffer
+
+
+class Narrowed(Generic[_T]):
+    """A stream narrowed to one type of item."""
+
+    def __init__(self, buffer: FrameBuffer, kind: type[_T]) -> None:
+        self._buffer = buffer
+        self._kind = kind
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> _T:
+        while True:
+            item = await self._buffer.get()
+            if isinstance(item, self._kind):
+                return item
+            if not isinstance(item, Discontinuity):
+                self._buffer.uncount()
+
+
+class NalUnits:
+    """A stream narrowed to its NAL units."""
+
+    def __init__(self, buffer: FrameBuffer) -> None:
+        self._buffer = buffer
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> NalUnit:
+        return await self._buffer.get_nal()
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """A source's counters when a stream joined it."""
+
+    media: MediaCounters = field(default_factory=MediaCounters)
+    foreign: int = 0
+    reconnects: int = 0
+
+
+def _less(now: Mapping[str, int], base: Mapping[str, int]) -> dict[str, int]:
+    less = {reason: count - base.get(reason, 0) for reason, count in now.items()}
+    return {reason: count for reason, count in less.items() if count}
+
+
+def _dropped(connection: Connection, source: LiveSource, buffer: FrameBuffer, name: str) -> None:
+    """A stream's handle was dropped without being closed."""
+    buffer.end(None)
+    if not connection.loop.is_closed():
+        connection.loop.call_soon_threadsafe(
+            lambda: connection.spawn(source.leave(buffer), f"close dropped {name}")
+        )
+    warnings.warn(f"{name} was dropped without aclose()", ResourceWarning, stacklevel=2)

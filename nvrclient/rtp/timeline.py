@@ -1,0 +1,114 @@
+"""Time: 32-bit wrapping RTP time stamps -> pts -> wall clock (RFC 3550 section 5.1; WIRE chapters 3 and 7).
+
+Two clocks are put together. The RTP time stamp is fine (90 kHz) and says nothing of the day; the recorder's TLV
+0x0007 says the day and, in live video, only whole seconds.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+MAX_STEP_BACK = 10.0
+"""Seconds a time stamp may stand behind the one before (pictures out of order) before it is a new time line."""
+
+MAX_STEP_AHEAD = 60.0
+"""Seconds a time stamp may run ahead of the time that really passed before it is a new time line."""
+
+TICKS_REMEMBERED = 64
+"""Seconds of the recorder's clock over which the best estimate is kept: long against a picture interval, short
+against the drift of two quartz clocks (64 s x 100 ppm = 6 ms)."""
+
+CLOCK_SET = 2.0
+"""A recorder's clock this many seconds off the estimate has been set: the estimate follows it, back too."""
+
+
+class Timeline:
+    """Turns the wrapping time stamps of one stream into pts: 0 at first, strictly rising for its whole life.
+
+    A new sender, a jump of the time stamp and an outage do not restart it: the time that passed on the monotonic
+    clock is added instead.
+    """
+
+    __slots__ = ("_arrived", "_base", "_last_pts", "_restart", "_timestamp", "clock_rate")
+
+    def __init__(self, clock_rate: int) -> None:
+        self.clock_rate = clock_rate
+        self._timestamp = 0  # the newest time stamp, wrapped
+        self._base = 0  # its place on the unwrapped line
+        self._last_pts = -1
+        self._arrived = 0.0
+        self._restart = True
+
+    def restart(self) -> None:
+        """The next time stamp belongs to another clock: go on from the time of its arrival."""
+        self._restart = True
+
+    def pts(self, timestamp: int, arrived: float) -> int:
+        """Return the pts of a picture with `timestamp` that came at monotonic time `arrived`."""
+        delta = (timestamp - self._timestamp) & 0xFFFFFFFF
+        if delta >= 0x80000000:
+            delta -= 0x100000000
+        elapsed = arrived - self._arrived
+        seconds = delta / self.clock_rate
+        if not self._restart and -MAX_STEP_BACK <= seconds <= elapsed + MAX_STEP_AHEAD:
+            pts = self._base + delta
+        elif self._last_pts < 0:
+            pts = 0
+        else:
+            pts = self._last_pts + max(1, round(elapsed * self.clock_rate))
+        pts = max(pts, self._last_pts + 1)
+        if self._restart or pts >= self._base:
+            self._restart = False
+            self._timestamp, self._base = timestamp, pts
+        self._last_pts = pts
+        self._arrived = arrived
+        return pts
+
+
+class WallClock:
+    """Estimates the recorder's time of each picture from whole seconds now and then, and pts.
+
+    At a picture of pts p with second s the true offset between the clocks lies in [s - p, s + 1 - p): the largest
+    lower bound of the last minute is the estimate. It is exact to one picture interval once a second has changed.
+    The estimate never runs backwards, unless the recorder's clock has been set back.
+    """
+
+    __slots__ = ("_bound", "_count", "_last", "_previous_bound", "_zone_time")
+
+    def __init__(self) -> None:
+        self._bound: float | None = None  # of the window at hand
+        self._previous_bound: float | None = None  # of the window before it
+        self._count = 0
+        self._last = 0.0
+        self._zone_time: datetime | None = None
+
+    def tell(self, told: datetime, seconds: float, *, exact: bool) -> None:
+        """The recorder says that it was `told` at `seconds` of pts; `exact` with hundredths (TLV 0x000A)."""
+        self._zone_time = told
+        bound = told.timestamp() - seconds
+        held = self._held()
+        if held is None or not -(CLOCK_SET + (0.0 if exact else 1.0)) < bound - held < CLOCK_SET:
+            self._bound, self._previous_bound, self._count = bound, None, 0
+            self._last = 0.0
+            return
+        if exact:
+            self._bound, self._previous_bound = bound, None
+            return
+        self._count += 1
+        if self._count >= TICKS_REMEMBERED:
+            self._previous_bound, self._bound, self._count = self._bound, bound, 0
+        elif self._bound is None or bound > self._bound:
+            self._bound = bound
+
+    def time(self, seconds: float) -> datetime | None:
+        """Return the recorder's time at `seconds` of pts, or None while the recorder has told none."""
+        held = self._held()
+        if held is None or self._zone_time is None:
+            return None
+        self._last = max(self._last, held + seconds)
+        return self._zone_time + timedelta(seconds=self._last - self._zone_time.timestamp())
+
+    def _held(self) -> float | None:
+        if self._bound is None or self._previous_bound is None:
+            return self._bound
+        return max(self._bound, self._previous_bound)

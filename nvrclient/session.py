@@ -1,0 +1,283 @@
+"""Session: the caller's handle on one recorder, and `connect`, which makes it."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import warnings
+import weakref
+from collections.abc import Callable, Generator, Iterable
+from datetime import tzinfo
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from nvrclient.camera import Camera
+from nvrclient.codec.aac import SAMPLE_RATES as AAC_RATES
+from nvrclient.commands import cameras as camera_commands
+from nvrclient.commands.command import Command, Uid
+from nvrclient.connection import Connection, Options, Secret, SessionStats, check
+from nvrclient.errors import CommandError
+from nvrclient.frames import CameraStatus
+from nvrclient.transport import tls
+from nvrclient.transport.http import Address, parse_address
+from nvrclient.uids import MAX_UIDS
+
+
+def connect(
+    url: str,
+    username: str,
+    password: str | Callable[[], str],
+    *,
+    verify: bool | str | Path | ssl.SSLContext = True,
+    timeout: float = 10.0,
+    stall_timeout: float = 5.0,
+    keepalive: float = 60.0,
+    reconnect: bool = True,
+    max_uids: int = 8,
+    timezone: tzinfo | None = None,
+    channels: int | None = None,
+    rtp_host: str | None = None,
+    rtp_ports: range | None = None,
+    http2: bool = False,
+    g711: Literal["mulaw", "alaw"] = "mulaw",
+    aac_rate: int | None = None,
+    command_interval: float = 3.0,
+) -> Session:
+    """Return a session with the recorder at `url`, not yet open.
+
+    ``async with nvrclient.connect(…) as nvr:`` opens and closes it; so does ``nvr = await nvrclient.connect(…)``
+    and later ``await nvr.aclose()``, also from another task.
+
+    `url`: ``https://host`` or ``http://host``, with a port where it is not the usual one.
+    `password`: a string, or a callable that returns one.
+    `verify`: True trusts public authorities; a PEM path trusts the recorder's own certificate (whatever its host
+    name and dates) or the CA in it; an ``ssl.SSLContext``; ``"sha256:<hex>"`` pins a certificate; False trusts
+    anyone, with a warning.
+    `timeout`: seconds for one command, whole.
+    `stall_timeout`: seconds without a complete picture before a stream counts as stalled.
+    `keepalive`: seconds between keep-alives of a UID; recorders forget one after 90 s.
+    `reconnect`: streams come back by themselves; the first login is never repeated.
+    `max_uids`: UIDs this session may hold at once, 1…16.
+    `timezone`: the recorder's zone, for times that it gives without one.
+    `channels`: cameras the recorder supports, for playback; None: found out.
+    `rtp_host`, `rtp_ports`: address and range of ports on which RTP over UDP is received.
+    `http2`: offer HTTP/2 on https.
+    `g711`: which law G.711 means. `aac_rate`: the rate of raw AAC in Hz; None: found out.
+    `command_interval`: seconds between information commands of one kind, and between tries of one START.
+
+    Raises ValueError or TypeError for an option that can mean nothing; opening raises NVRErrors.
+    """
+    password = secret = Secret(password)  # type: ignore[assignment]  # pyright: ignore  no traceback shows it
+    address = parse_address(url)
+    if not isinstance(username, str) or not username:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValueError("username: a name, as registered in the recorder")
+    tls.check_verify(verify)
+    for name, seconds in (
+        ("timeout", timeout),
+        ("stall_timeout", stall_timeout),
+        ("keepalive", keepalive),
+    ):
+        if not 0 < seconds < float("inf"):
+            raise ValueError(f"{name}: seconds, more than 0, not {seconds}")
+    if not 0 <= command_interval < float("inf"):
+        raise ValueError(f"command_interval: seconds, 0 or more, not {command_interval}")
+    if not 1 <= max_uids <= MAX_UIDS:
+        raise ValueError(f"max_uids: 1…{MAX_UIDS}, not {max_uids}: a recorder has no more")
+    if g711 not in {"mulaw", "alaw"}:
+        raise ValueError(f'g711: "mulaw" or "alaw", not {g711!r}')
+    if aac_rate is not None and aac_rate not in AAC_RATES:
+        raise ValueError(f"aac_rate: one of {', '.join(map(str, AAC_RATES))}, not {aac_rate}")
+    if rtp_ports is not None and not (
+        len(rtp_ports) and 0 < min(rtp_ports) <= max(rtp_ports) < 65536
+    ):
+        raise ValueError("rtp_ports: a range of ports between 1 and 65535")
+    if channels is not None and not 1 <= channels <= 1024:
+        raise ValueError(f"channels: the number of cameras the recorder supports, not {channels}")
+    tls.warn_if_unverified(verify)
+    return Session(
+        address,
+        username,
+        secret,
+        Options(
+            verify=verify,
+            timeout=timeout,
+            stall_timeout=stall_timeout,
+            keepalive=keepalive,
+            reconnect=reconnect,
+            max_uids=max_uids,
+            timezone=timezone,
+            channels=channels,
+            rtp_host=rtp_host,
+            rtp_ports=rtp_ports,
+            http2=http2,
+            g711=g711,
+            aac_rate=aac_rate,
+            command_interval=command_interval,
+        ),
+    )
+
+
+class Session:
+    """A session with one recorder; made by `connect`.
+
+    It logs in when opened, keeps its UIDs alive in the background whatever the caller is doing, and logs out when
+    closed. It belongs to the event loop and the process that opened it.
+
+    Opening raises AuthenticationError (one wrong credential is sent, never another), ConnectionFailedError,
+    CertificateMismatchError, SessionLimitError, ProtocolError or CommandError. Cancelling it closes what was opened.
+    """
+
+    def __init__(self, address: Address, username: str, password: Secret, options: Options) -> None:
+        self._address = address
+        self._username = username
+        self._password = password
+        self._options = options
+        self._connection: Connection | None = None
+        self._finalizer: weakref.finalize[..., Session] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Session {self._address.url} {'open' if self.is_open else 'closed'}>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            "a session is not pickled; pass the recorder's URL and call nvrclient.connect there"
+        )
+
+    @property
+    def url(self) -> str:
+        """The recorder's URL."""
+        return self._address.url
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is logged in and usable."""
+        return self._connection is not None and self._connection.is_open
+
+    @property
+    def stats(self) -> SessionStats:
+        """What it has done so far."""
+        return self._connection.stats if self._connection is not None else SessionStats()
+
+    async def __aenter__(self) -> Self:
+        return await self._open()
+
+    def __await__(self) -> Generator[object, None, Self]:
+        return self._open().__await__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Stop every stream, log out and free everything: at most 2 s whatever the recorder does. Safe to repeat.
+
+        Loops over its streams end. Cancelling it does not stop the closing.
+        """
+        if self._finalizer is not None:
+            self._finalizer.detach()
+        if self._connection is not None:
+            await self._connection.aclose()
+
+    def camera(self, number: int) -> Camera:
+        """Return the camera with this number in the recorder; sends nothing.
+
+        Raises ValueError for a number that no recorder can have, RuntimeError when the session is not open.
+        """
+        return Camera(self._opened(), self, number)
+
+    async def cameras(self) -> list[CameraStatus]:
+        """Return the cameras registered in the recorder (as_getinfo.cgi: seen on recorders, not specified).
+
+        Asked at most once in `command_interval` seconds; callers that ask together share one answer. Raises
+        CommandError where the model does not tell.
+        """
+        connection = self._opened()
+
+        async def ask() -> list[CameraStatus]:
+            status = None
+            for command in (lambda _uid: camera_commands.BARE, camera_commands.with_uid):
+                reply = await connection.command(command)
+                status = reply.status
+                if status == 200 and (found := camera_commands.parse_cameras(reply.body)):
+                    return found
+            raise CommandError(
+                "cameras: this recorder does not list its cameras (as_getinfo.cgi); use their numbers",
+                command="as_getinfo.cgi",
+                status=status,
+            )
+
+        return await connection.inform("cameras", ask)
+
+    async def command(
+        self, name: str, params: Iterable[tuple[str, str | int]] | dict[str, str | int] = ()
+    ) -> bytes:
+        """Send any CGI command under the session's UID and return the answer's body, at most 1 MiB.
+
+        `name` is bare ("status.cgi") or a path; `params` follow UID in the order given, and may repeat. Raises
+        CommandError, SessionLimitError, ConnectionFailedError, ProtocolError; ValueError for what no URL can hold.
+        """
+        connection = self._opened()
+        pairs = [(str(key), str(value)) for key, value in _pairs(params)]
+        directory, _, bare = name.rpartition("/")
+        for text in (name, *(text for pair in pairs for text in pair)):
+            if not text.isascii() or not text.isprintable() or set(text) & set(" #?&"):
+                raise ValueError(f"command: {text!r} cannot stand in a URL; percent-encode it")
+
+        def command(uid: Uid) -> Command:
+            return Command(
+                bare, (("UID", uid.value), *pairs), f"{directory}/" if directory else "/cgi-bin/"
+            )
+
+        reply = await connection.shielded(connection.command(command), name)
+        check(Command(bare, tuple(pairs)), reply)
+        return reply.body
+
+    async def _open(self) -> Self:
+        if self._connection is not None:
+            raise RuntimeError(
+                "this session was opened already; make another with nvrclient.connect"
+            )
+        connection = Connection(self._address, self._username, self._password, self._options)
+        self._connection = connection
+        try:
+            await connection.shielded(connection.open(), "login")
+        except BaseException:
+            await connection.aclose()
+            raise
+        self._finalizer = weakref.finalize(self, _dropped, connection)
+        self._finalizer.atexit = False  # the interpreter's end closes sockets by itself
+        return self
+
+    def _opened(self) -> Connection:
+        if self._connection is None:
+            raise RuntimeError(
+                "the session is not open: `async with nvrclient.connect(…) as nvr:`, or"
+                " `nvr = await nvrclient.connect(…)`"
+            )
+        self._connection.check_usable()
+        return self._connection
+
+
+def _pairs(
+    params: Iterable[tuple[str, str | int]] | dict[str, str | int],
+) -> Iterable[tuple[str, str | int]]:
+    """Return pairs, from pairs or from a dict."""
+    return params.items() if isinstance(params, dict) else params
+
+
+def _dropped(connection: Connection) -> None:
+    """A session's handle was dropped without being closed."""
+    if not connection.loop.is_closed():
+        connection.loop.call_soon_threadsafe(
+            lambda: asyncio.ensure_future(connection.aclose(), loop=connection.loop)
+        )
+    warnings.warn(
+        f"session with {connection.address.url} was dropped without aclose()",
+        ResourceWarning,
+        stacklevel=2,
+    )

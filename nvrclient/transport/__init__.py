@@ -1,0 +1,1 @@
+"""The network: HTTP(S) by httpx, RTP by UDP."""

@@ -1,0 +1,449 @@
+"""HTTP and HTTPS: the one place that knows httpx.
+
+httpx is used one floor below its client: `httpx.AsyncHTTPTransport`. The client's conveniences are what must not
+happen here: it logs every URL (which holds the UID), follows redirects, keeps cookies and reads the environment.
+
+Each endless response has a transport of its own that is closed with it, since httpx 0.28 loses a pooled connection
+when a reading task is cancelled twice. Commands share one pool, keep-alives have another: a slow command never
+delays a keep-alive.
+
+An error is made where httpx's exception is caught, and raised one call higher: so neither its chain nor the local
+variables of its frames hold an URL or a header.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import socket
+import ssl
+import zlib
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+from urllib.parse import urlsplit
+
+import anyio
+import httpx
+
+from nvrclient.commands.command import Command
+from nvrclient.errors import (
+    CertificateMismatchError,
+    ConnectionFailedError,
+    NVRError,
+    ProtocolError,
+)
+from nvrclient.transport import tls
+
+MAX_REPLY = 1 << 20
+"""Bytes of an answer to a command: a thousand log entries are 100 KB."""
+
+CONNECT_TIMEOUT = 5.0
+"""Seconds for TCP and TLS; a recorder is on the local network."""
+
+KEEP_IDLE = 5.0
+"""Seconds that an idle connection is used again. Recorders close theirs unannounced, and a request on a closed one
+is lost."""
+
+Lane: TypeAlias = Literal["commands", "keepalive"]
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a recorder is: ``url`` without a slash at the end."""
+
+    url: str
+    scheme: str
+    host: str
+    port: int
+
+
+def parse_address(url: str) -> Address:
+    """Read the URL of a recorder. Raises ValueError that says what to write instead."""
+    if not isinstance(url, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"url: a string, not {type(url).__name__}")
+    parts = urlsplit(url.strip())
+    if parts.scheme not in {"http", "https"} or not parts.netloc:
+        raise ValueError("url: begin it with http:// or https://, as in https://192.0.2.10")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("url: give user name and password as arguments, not inside the URL")
+    if parts.path not in {"", "/"} or parts.query or parts.fragment:
+        raise ValueError("url: only scheme, host and port, as in https://192.0.2.10:443")
+    try:
+        port = parts.port
+        host = httpx.URL(f"{parts.scheme}://{parts.netloc}").host
+    except (ValueError, httpx.InvalidURL):
+        raise ValueError("url: host or port cannot be read; write https://host:port") from None
+    if not host:
+        raise ValueError("url: it names no host")
+    return Address(
+        f"{parts.scheme}://{parts.netloc}",
+        parts.scheme,
+        host,
+        port if port is not None else (443 if parts.scheme == "https" else 80),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Authorization:
+    """A digest header's value: secret, so a repr hides it."""
+
+    value: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole answer: status, headers with lower-case names (repeated ones in a list), body."""
+
+    status: int
+    headers: Mapping[str, list[str]] = field(repr=False)
+    body: bytes = field(repr=False)
+
+    @property
+    def content_type(self) -> str:
+        """The Content-Type, lower-case, without parameters."""
+        return _content_type(self.headers)
+
+
+class Body:
+    """An endless answer. `read` its pieces; `aclose` it from any task, however often."""
+
+    def __init__(self, response: httpx.Response, transport: httpx.AsyncHTTPTransport) -> None:
+        self.status = response.status_code
+        self.headers = _headers(response)
+        self._response = response
+        self._transport = transport
+        self._pieces: AsyncIterator[bytes] = response.aiter_raw()
+        self._network = response.extensions.get("network_stream")
+        self.peer = _peer(self._network)
+
+    @property
+    def content_type(self) -> str:
+        """The Content-Type, lower-case, without parameters."""
+        return _content_type(self.headers)
+
+    async def read(self) -> bytes:
+        """Return the next piece; empty at the end of the answer. Raises ConnectionFailedError.
+
+        Cancelling it ends the answer: only `aclose` is left.
+        """
+        try:
+            async for piece in self._pieces:
+                if piece:
+                    return piece
+        except Exception as failure:  # noqa: BLE001  whatever the layers below raise becomes one of ours
+            error = _failed("reading the stream", failure)
+        else:
+            return b""
+        raise error
+
+    async def aclose(self) -> None:
+        """Close the connection at once; a peer that has stopped answering does not delay it."""
+        _shut_down(self._network)
+        with anyio.move_on_after(1.0, shield=True), suppress(Exception):
+            await self._pieces.aclose()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue,reportUnknownMemberType]
+            await self._response.aclose()
+            await self._transport.aclose()
+
+
+class HttpClient:
+    """Requests to one recorder. `open` it before use; `aclose` frees every connection at once."""
+
+    def __init__(self, address: Address, *, verify: tls.Verify, http2: bool) -> None:
+        self.address = address
+        self.peer: str | None = None  # IP address the recorder answered from
+        self._verify: tls.Verify = verify
+        self._http2 = http2
+        self._trust: tls.Trust | None = None
+        self._pools: dict[Lane, httpx.AsyncHTTPTransport] = {}
+        self._networks: dict[Any, None] = {}  # connections to shut down at the end
+        self._bodies: set[Body] = set()
+
+    async def open(self) -> None:
+        """Load certificates (in a thread). Raises ConnectionFailedError for a PEM file that cannot be read."""
+        if self.address.scheme == "https":
+            self._trust = await asyncio.to_thread(_load_trust, self._verify)
+
+    async def get(
+        self,
+        command: Command,
+        authorization: Authorization | None,
+        *,
+        timeout: float,
+        lane: Lane = "commands",
+    ) -> Reply:
+        """Send one command and return the whole answer, whatever its status.
+
+        Raises ConnectionFailedError (CertificateMismatchError) when no whole answer comes within `timeout`
+        seconds, ProtocolError when it is over `MAX_REPLY` bytes or redirects elsewhere. Cancelling it closes the
+        connection; the recorder may have carried the command out.
+        """
+        outcome = await self._get(command, authorization, timeout, lane)
+        if isinstance(outcome, CertificateMismatchError) and self._turn_to_authority():
+            outcome = await self._get(command, authorization, timeout, lane)
+        if isinstance(outcome, NVRError):
+            raise outcome
+        return outcome
+
+    async def stream(
+        self, command: Command, authorization: Authorization | None, *, timeout: float
+    ) -> Body:
+        """Send one command and return its endless answer once the headers are there; errors as in `get`."""
+        outcome = await self._stream(command, authorization, timeout)
+        if isinstance(outcome, CertificateMismatchError) and self._turn_to_authority():
+            outcome = await self._stream(command, authorization, timeout)
+        if isinstance(outcome, NVRError):
+            raise outcome
+        return outcome
+
+    async def aclose(self) -> None:
+        """Close every pooled connection at once."""
+        pools, self._pools = list(self._pools.values()), {}
+        for network in self._networks:
+            _shut_down(network)
+        self._networks.clear()
+        with anyio.move_on_after(1.0, shield=True), suppress(Exception):
+            for pool in pools:
+                await pool.aclose()
+
+    def _turn_to_authority(self) -> bool:
+        if self._trust is None or not self._trust.turn_to_authority():
+            return False
+        self._pools.clear()  # nothing was ever connected under the old context
+        return True
+
+    async def _get(
+        self,
+        command: Command,
+        authorization: Authorization | None,
+        timeout: float,
+        lane: Lane,
+    ) -> Reply | NVRError:
+        pool = self._pools.get(lane)
+        if pool is None:
+            pool = self._pools[lane] = self._transport(keep=True)
+        try:
+            async with asyncio.timeout(timeout):
+                response = await self._send(pool, command, authorization, timeout)
+                network = response.extensions.get("network_stream")
+                self._networks[network] = None
+                while len(self._networks) > 8:
+                    del self._networks[next(iter(self._networks))]
+                self.peer = _peer(network) or self.peer
+                try:
+                    body = await _read_all(response, command)
+                finally:
+                    await response.aclose()
+        except NVRError as error:
+            return error.with_traceback(None)
+        except Exception as failure:  # noqa: BLE001  whatever the layers below raise becomes one of ours
+            return await self._explain(command, failure, timeout)
+        if 300 <= response.status_code < 400:
+            return ProtocolError(
+                f"{command}: the recorder at {self.address.url} redirects elsewhere (HTTP"
+                f" {response.status_code}); redirects are not followed. Give the URL it serves on:"
+                " recorders set to HTTPS redirect http:// to https://",
+                reading="the answer to a command",
+            )
+        return Reply(response.status_code, _headers(response), body)
+
+    async def _stream(
+        self, command: Command, authorization: Authorization | None, timeout: float
+    ) -> Body | NVRError:
+        transport = self._transport(keep=False)
+        try:
+            async with asyncio.timeout(timeout):
+                response = await self._send(transport, command, authorization, timeout)
+            body = Body(response, transport)
+            self.peer = body.peer or self.peer
+            return body
+        except NVRError as error:
+            outcome: NVRError = error.with_traceback(None)
+        except Exception as failure:  # noqa: BLE001  whatever the layers below raise becomes one of ours
+            outcome = await self._explain(command, failure, timeout)
+        except BaseException:
+            with anyio.move_on_after(1.0, shield=True):
+                await transport.aclose()
+            raise
+        await transport.aclose()
+        return outcome
+
+    async def _send(
+        self,
+        transport: httpx.AsyncHTTPTransport,
+        command: Command,
+        authorization: Authorization | None,
+        timeout: float,
+    ) -> httpx.Response:
+        headers = {"User-Agent": "nvrclient", "Accept": "*/*", "Accept-Encoding": "identity"}
+        if authorization is not None:
+            headers["Authorization"] = authorization.value
+        request = httpx.Request(
+            "GET",
+            self.address.url + command.target,
+            headers=headers,
+            extensions={
+                "timeout": {
+                    "connect": min(CONNECT_TIMEOUT, timeout),
+                    "read": None,  # the deadline of the whole command rules
+                    "write": timeout,
+                    "pool": timeout,
+                },
+                "trace": self._trace,
+            },
+        )
+        token = _OURS.set(True)
+        try:
+            return await transport.handle_async_request(request)
+        finally:
+            _OURS.reset(token)
+
+    async def _trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Check the certificate as soon as there is one: the request is not sent yet."""
+        if event == "connection.start_tls.complete" and self._trust is not None:
+            network = info["return_value"]
+            tls_object = network.get_extra_info("ssl_object")
+            try:
+                self._trust.check(tls_object.getpeercert(binary_form=True))
+            except CertificateMismatchError:
+                _shut_down(network)
+                await network.aclose()
+                raise
+
+    def _transport(self, *, keep: bool) -> httpx.AsyncHTTPTransport:
+        return httpx.AsyncHTTPTransport(
+            verify=self._trust.context if self._trust is not None else _NO_TLS,
+            trust_env=False,
+            http1=True,
+            http2=self._http2,
+            limits=httpx.Limits(
+                max_connections=8 if keep else 1,
+                max_keepalive_connections=4 if keep else 0,
+                keepalive_expiry=KEEP_IDLE,
+            ),
+        )
+
+    async def _explain(self, command: Command, failure: Exception, timeout: float) -> NVRError:
+        doing = f"{command} at {self.address.url}"
+        if (why := _verification_error(failure)) is not None:
+            shown = await tls.shown_fingerprint(self.address.host, self.address.port, timeout)
+            return tls.mismatch(why, shown)
+        if isinstance(failure, TimeoutError | httpx.TimeoutException):
+            stage = (
+                f"no connection within {min(CONNECT_TIMEOUT, timeout):g} s; is the address right,"
+                " and the recorder on?"
+                if isinstance(failure, httpx.ConnectTimeout)
+                else f"no whole answer within {timeout:g} s"
+            )
+            return ConnectionFailedError(f"{doing}: {stage}")
+        return _failed(doing, failure)
+
+
+async def _read_all(response: httpx.Response, command: Command) -> bytes:
+    """Return the body, decoded, under the cap."""
+    coding = response.headers.get("content-encoding", "identity").strip().lower()
+    if coding in {"", "identity"}:
+        decode = None
+    elif coding in {"gzip", "deflate"}:
+        decode = zlib.decompressobj(zlib.MAX_WBITS | 32)
+    else:
+        raise _refuse(command, f"its coding {coding[:20]!a} was not asked for", b"")
+    body = bytearray()
+    async for piece in response.aiter_raw():
+        try:
+            body += piece if decode is None else decode.decompress(piece, MAX_REPLY + 1)
+        except zlib.error:
+            raise _refuse(command, f"it is not {coding}", piece) from None
+        if len(body) > MAX_REPLY:
+            raise _refuse(command, f"it is larger than {MAX_REPLY} bytes", bytes(body[:32]))
+    return bytes(body)
+
+
+def _refuse(command: Command, why: str, head: bytes) -> ProtocolError:
+    return ProtocolError(
+        f"{command}: the answer cannot be used: {why}",
+        reading="the answer to a command",
+        offset=0,
+        head=head,
+    )
+
+
+def _failed(doing: str, failure: Exception) -> ConnectionFailedError:
+    """Return our error for one of httpx, anyio, ssl or the operating system; their texts can hold URLs."""
+    reasons: list[str] = []
+    link: BaseException | None = failure
+    while link is not None and len(reasons) < 8:
+        if isinstance(link, ssl.SSLError):
+            reasons.append(f"TLS: {(link.reason or 'handshake failed').lower().replace('_', ' ')}")
+        elif isinstance(link, OSError) and link.strerror:
+            reasons.append(link.strerror)
+        elif isinstance(link, socket.gaierror):
+            reasons.append("the host name cannot be resolved")
+        elif isinstance(link, httpx.RemoteProtocolError):
+            reasons.append("the answer is not HTTP, or the connection was cut in the middle of it")
+        link = link.__cause__ or link.__context__
+    reason = reasons[-1] if reasons else _PLAIN.get(type(failure), type(failure).__name__)
+    return ConnectionFailedError(f"{doing}: {reason}")
+
+
+_PLAIN: dict[type[Exception], str] = {
+    httpx.ConnectError: "no connection",
+    httpx.ReadError: "the connection broke while reading",
+    httpx.WriteError: "the connection broke while sending",
+    httpx.PoolTimeout: "too many commands are waiting for answers",
+}
+
+
+def _verification_error(failure: BaseException) -> str | None:
+    link: BaseException | None = failure
+    while link is not None:
+        if isinstance(link, ssl.SSLCertVerificationError):
+            return link.verify_message.rstrip(".")
+        link = link.__cause__ or link.__context__
+    return None
+
+
+def _headers(response: httpx.Response) -> dict[str, list[str]]:
+    headers: dict[str, list[str]] = {}
+    for name, value in response.headers.multi_items():
+        headers.setdefault(name.lower(), []).append(value)
+    return headers
+
+
+def _content_type(headers: Mapping[str, list[str]]) -> str:
+    return headers.get("content-type", [""])[0].partition(";")[0].strip().lower()
+
+
+def _peer(network: Any) -> str | None:
+    address = network.get_extra_info("server_addr") if network is not None else None
+    return str(address[0]) if address else None
+
+
+def _shut_down(network: Any) -> None:
+    """End both directions of a connection: closing it then waits for nobody."""
+    connection = network.get_extra_info("socket") if network is not None else None
+    if connection is not None:
+        with suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+
+
+def _load_trust(verify: tls.Verify) -> tls.Trust:
+    return tls.load(verify, httpx.create_ssl_context(trust_env=False))
+
+
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # for http://; httpx would load every authority
+
+
+# hpack logs header blocks at DEBUG, with the UID and the digest in them. Its records about our own requests are
+# dropped; those of the application's other HTTP/2 clients are none of our business.
+_OURS: contextvars.ContextVar[bool] = contextvars.ContextVar("nvrclient_request", default=False)
+
+
+def _not_ours(record: logging.LogRecord) -> bool:  # noqa: ARG001
+    return not _OURS.get()
+
+
+for _name in ("hpack.hpack", "hpack.table", "hpack.huffman"):
+    logging.getLogger(_name).addFilter(_not_ours)

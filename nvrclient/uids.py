@@ -1,0 +1,95 @@
+"""Who may use which UID for what (specification 1.3), as one table. Pure: it sends nothing and reads no clock.
+
+| rule | where |
+|---|---|
+| at most 16 live streams a UID | `MAX_STREAMS` |
+| never the same camera twice on a UID; a camera's audio belongs to its video | `UidTable.for_live` |
+| at most `max_uids` of ours at once | `UidTable.full` |
+| a UID lives 90 s from the last command that carried it | `UidSlot.last_contact`, kept up by the keep-alive |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from nvrclient.commands.command import Uid
+
+MAX_STREAMS = 16
+"""Live streams on one UID (1.3)."""
+
+MAX_UIDS = 16
+"""UIDs on one recorder (1.3); past that it invalidates one, perhaps ours."""
+
+
+class UidSlot:
+    """One UID of ours and what it is used for.
+
+    ``number`` names it in logs, where the UID itself never stands. ``fresh`` until a command with it succeeded;
+    ``set_up`` once it was made a UID of live streams. `watchers` are called when it is lost.
+    """
+
+    __slots__ = ("cameras", "fresh", "last_contact", "number", "set_up", "uid", "watchers")
+
+    def __init__(self, uid: Uid, number: int, now: float) -> None:
+        self.uid = uid
+        self.number = number
+        self.last_contact = now
+        self.fresh = True
+        self.set_up = False
+        self.cameras: set[int] = set()
+        self.watchers: set[Callable[[], None]] = set()
+
+    def __repr__(self) -> str:
+        return f"<UID #{self.number}, cameras {sorted(self.cameras)}>"
+
+
+class UidTable:
+    """The UIDs this session holds."""
+
+    def __init__(self, max_uids: int) -> None:
+        self._max_uids = max_uids
+        self._slots: list[UidSlot] = []
+        self._issued = 0
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def __iter__(self) -> Iterator[UidSlot]:
+        return iter(tuple(self._slots))
+
+    def __contains__(self, slot: UidSlot) -> bool:
+        return slot in self._slots
+
+    @property
+    def full(self) -> bool:
+        """Whether no further UID may be asked for."""
+        return len(self._slots) >= self._max_uids
+
+    def add(self, uid: Uid, now: float) -> UidSlot:
+        """Enter a UID that was issued at monotonic time `now`."""
+        self._issued += 1
+        slot = UidSlot(uid, self._issued, now)
+        self._slots.append(slot)
+        return slot
+
+    def remove(self, slot: UidSlot) -> None:
+        """Forget a UID: it was lost, or is being released."""
+        if slot in self._slots:
+            self._slots.remove(slot)
+
+    def any(self) -> UidSlot | None:
+        """Return a UID for a command that needs one, the oldest; None where there is none."""
+        return self._slots[0] if self._slots else None
+
+    def for_live(self, camera: int) -> UidSlot | None:
+        """Return a UID that may carry a live stream of `camera`, the fullest first; None: another is needed."""
+        fitting = [
+            slot
+            for slot in self._slots
+            if len(slot.cameras) < MAX_STREAMS and camera not in slot.cameras
+        ]
+        return max(fitting, key=lambda slot: len(slot.cameras), default=None)
+
+    def is_spare(self, slot: UidSlot) -> bool:
+        """Whether nothing uses the UID and the session holds another."""
+        return slot in self._slots and not slot.cameras and len(self._slots) > 1
