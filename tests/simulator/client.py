@@ -104,6 +104,13 @@ async def viewing(recorder: SimulatedRecorder) -> AsyncIterator[Viewer]:
         yield viewer
 
 
+@contextlib.asynccontextmanager
+async def watching(recorder: SimulatedRecorder) -> AsyncIterator[Viewer]:
+    """Open a recorder, and a client of it."""
+    async with recorder, viewing(recorder) as viewer:
+        yield viewer
+
+
 def rtp_payload(packet: bytes) -> bytes:
     """The payload of an RTP packet; only for packets without padding."""
     start = 12 + 4 * (packet[0] & 0xF)
