@@ -112,12 +112,13 @@ HD = VideoRecipe(
     "h264_hd",
     "H264",
     "libx264",
-    x264(18, 50),
+    x264(23, 40),
     fps=25,
     width=1280,
     height=720,
     pictures=250,
     noisy=range(250),
+    speed=0.00001,
 )
 AUDIO = (
     *(
@@ -206,7 +207,7 @@ def pictures(recipe: VideoRecipe) -> Iterator[av.VideoFrame]:
             for plane, value in zip(planes[1:], colour[1:], strict=True):
                 plane.disc(x // 2, y // 2, radius // 2, value)
         if number in recipe.noisy:
-            planes[0].noise(14, random.Random(number if recipe is HD else 1))  # noqa: S311
+            planes[0].noise(14, random.Random(1))  # noqa: S311
         planes[0].fill(0, 0, size * len(cells(number)), size, 16)
         for index, cell in enumerate(cells(number)):
             planes[0].fill(index * size, 0, size, size, 235 if cell else 16)

@@ -8,13 +8,14 @@ import ssl
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 __all__ = ["load_certificate", "make_certificate"]
 
 
-def make_certificate(folder: Path, number: int, host: str) -> Path:
-    """Write a new key and certificate as PEM files; returns the certificate's path. Blocking."""
+def make_certificate(path: Path, names: Sequence[str], *, expired: bool = False) -> None:
+    """Write a new key, and a certificate of it for these names and addresses, as PEM files. Blocking."""
     # cryptography is an extra, and takes a while to import: only a recorder with TLS needs it.
     from cryptography import x509  # noqa: PLC0415
     from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415
@@ -22,25 +23,26 @@ def make_certificate(folder: Path, number: int, host: str) -> Path:
 
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Network disk recorder")])
-    now = dt.datetime.now(dt.UTC)
-    names: list[x509.GeneralName] = [x509.DNSName("localhost")]
-    try:
-        names.append(x509.IPAddress(ipaddress.ip_address(host)))
-    except ValueError:
-        names.append(x509.DNSName(host))
+    alternatives: list[x509.GeneralName] = []
+    for host in names:
+        try:
+            alternatives.append(x509.IPAddress(ipaddress.ip_address(host)))
+        except ValueError:
+            alternatives.append(x509.DNSName(host))
+    end = dt.datetime.now(dt.UTC) + dt.timedelta(days=-1 if expired else 365)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=365))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .not_valid_before(end - dt.timedelta(days=366))
+        .not_valid_after(end)
+        .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
-    path = folder / f"recorder-{number}.pem"
     secret = _key_of(path)
     secret.touch(mode=0o600)
     secret.write_bytes(
@@ -51,7 +53,6 @@ def make_certificate(folder: Path, number: int, host: str) -> Path:
         )
     )
     path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    return path
 
 
 def load_certificate(path: Path, context: ssl.SSLContext | None = None) -> ssl.SSLContext:

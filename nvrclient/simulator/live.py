@@ -97,7 +97,10 @@ class LiveDesk:
         video = uid.stream(push.camera, audio=False)
         uid.streams.append(stream)
         if push.port:
-            self._spawn(self._send_over_udp(uid, stream, (peer, push.port)))
+            port = push.port
+            if push.is_audio and self.readings.audio_to_video_port and video is not None:
+                port = video.port or port
+            self._spawn(self._send_over_udp(uid, stream, (peer, port)))
             return _DONE
         if push.is_audio and self.readings.audio_in_video and video is not None and video.body:
             video.riders.append(stream)
@@ -115,6 +118,8 @@ class LiveDesk:
         text = f"STOP of camera {push.camera}, {push.comp}: "
         if (push.camera, push.comp) not in uid.started:
             return text + "it was never started on this UID"
+        if self.readings.stop_needs_internetmode and not {"PORT", "INTERNETMODE"} & set(values):
+            return Answer(400)
         stream = uid.stream(push.camera, audio=push.is_audio)
         if stream is None:
             return _DONE  # it ended by itself, or START was refused

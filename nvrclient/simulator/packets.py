@@ -12,10 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from random import Random
 
-__all__ = ["AUDIO", "VIDEO_CLOCK", "Packing", "Payload", "RtpWriter", "payload_type", "payloads"]
+__all__ = ["AUDIO", "Packing", "Payload", "RtpWriter", "payload_type", "payloads"]
 
 AUDIO = 97
-VIDEO_CLOCK = 90_000
 
 _HEADER = struct.Struct(">BBHII")
 _START_CODE = b"\0\0\0\1"

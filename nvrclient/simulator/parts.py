@@ -53,7 +53,12 @@ class PartWriter:
 
 
 def jpeg_body(
-    jpeg: bytes, recorder: bytes, camera: bytes | None = None, *, soi: bool = True
+    jpeg: bytes,
+    recorder: bytes,
+    camera: bytes | None = None,
+    *,
+    soi: bool = True,
+    length_counts_itself: bool = True,
 ) -> bytes:
     """Write the body of a live JPEG part: the recorder's chunk, the camera's where there is one, the picture.
 
@@ -63,14 +68,14 @@ def jpeg_body(
         | FF D8 FF FE | Length (2) | camera information TLVs   |    may be missing
         | JPEG data                                            |    with or without its SOI
 
-    Length counts itself, as in any JPEG segment.
+    Length counts itself, as in any JPEG segment; the specification does not say.
     """
-    chunks = _chunk(recorder) + (_chunk(camera) if camera is not None else b"")
-    return chunks + (jpeg if soi else jpeg.removeprefix(_SOI))
-
-
-def _chunk(information: bytes) -> bytes:
-    return _SOI_COMMENT + struct.pack(">H", 2 + len(information)) + information
+    written: list[bytes] = []
+    for information in (recorder, camera):
+        if information is not None:
+            length = len(information) + (2 if length_counts_itself else 0)
+            written += (_SOI_COMMENT, struct.pack(">H", length), information)
+    return b"".join((*written, jpeg if soi else jpeg.removeprefix(_SOI)))
 
 
 def audio_body(data: bytes, *, zero_byte: bool = True) -> bytes:
@@ -78,8 +83,8 @@ def audio_body(data: bytes, *, zero_byte: bool = True) -> bytes:
     return b"\0" + data if zero_byte else data
 
 
-def audio_content_type(codec: Codec, sample_rate: int) -> str:
+def audio_content_type(codec: Codec, sample_rate: int, g711: str) -> str:
     """Give an audio part's content type; the specification leaves G.711's unsaid."""
     if codec is Codec.AAC:
         return f"audio/{sample_rate // 1000}kaac-lc"
-    return "audio/g.726-32k" if codec is Codec.G726 else "audio/g.711"
+    return "audio/g.726-32k" if codec is Codec.G726 else g711

@@ -43,7 +43,8 @@ _FORMS = tuple(
         ),
         (  # the figure of 2.2.1.1 ends here, the table of 2.2.2.2 goes on
             "push.cgi",
-            _PUSH + r"&CMD=STOP&COMP=(?P<COMP>H264|H265|JPEG|AUDIO)(&INTERNETMODE=ON)?",
+            _PUSH
+            + r"&CMD=STOP&COMP=(?P<COMP>H264|H265|JPEG|AUDIO)(&INTERNETMODE=(?P<INTERNETMODE>ON))?",
             "stop",
         ),
         # Not in the specification; with a UID the order is unknown, so both are taken.

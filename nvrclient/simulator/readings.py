@@ -68,6 +68,7 @@ class Readings:
     | challenge_commands | commands with a live UID are challenged too, and the digest is accepted |
     | gone_uid_challenges | the 401 that a UID without life gets carries a challenge |
     | bare_getinfo_empty | as_getinfo.cgi shows no cameras without a UID |
+    | stop_needs_internetmode | STOP over HTTP without INTERNETMODE=ON, the figure's form, is answered 400 |
 
     Live over HTTP
 
@@ -79,7 +80,9 @@ class Readings:
     | framing | how the response itself is framed |
     | audio_in_video | audio comes as parts of the video's response |
     | audio_zero_byte | the 0x00 in front of audio |
+    | g711_content_type | the name that the specification does not say |
     | jpeg_camera_chunk, jpeg_soi | the camera's chunk is there; the picture keeps its SOI after the chunks |
+    | jpeg_length_counts_itself | whether the Length of a chunk counts its own two bytes |
 
     RTP
 
@@ -91,6 +94,8 @@ class Readings:
     | single_slices | slices that fit a packet are not fragmented |
     | start_codes | NAL units that travel whole keep 00 00 00 01 |
     | packet_size | largest RTP payload in bytes |
+    | video_clock | ticks a second of video's time stamps |
+    | audio_to_video_port | audio over UDP goes to the PORT that the video's START named |
     | camera_clock_offset | seconds the cameras' clocks are ahead of the recorder's |
     | g726_low_bits_first | G.726's order of bits: RFC 3551's, or the other (AAL2, ITU-T I.366.2) |
 
@@ -110,6 +115,7 @@ class Readings:
     challenge_commands: bool = False
     gone_uid_challenges: bool = False
     bare_getinfo_empty: bool = False
+    stop_needs_internetmode: bool = False
 
     boundary_with_hyphens: bool = True
     header_case: HeaderCase = HeaderCase.AS_PRINTED
@@ -117,8 +123,10 @@ class Readings:
     framing: Framing = Framing.CLOSE
     audio_in_video: bool = False
     audio_zero_byte: bool = True
+    g711_content_type: str = "audio/g.711"
     jpeg_camera_chunk: bool = True
     jpeg_soi: bool = True
+    jpeg_length_counts_itself: bool = True
 
     extension: Extension = Extension.EACH_PICTURE
     marker: Marker = Marker.LAST_PACKET
@@ -128,6 +136,8 @@ class Readings:
     single_slices: bool = False
     start_codes: bool = False
     packet_size: int = 1400
+    video_clock: int = 90_000
+    audio_to_video_port: bool = False
     camera_clock_offset: float = 0.0
     g726_low_bits_first: bool = True
 

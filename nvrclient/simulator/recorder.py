@@ -25,7 +25,7 @@ from nvrclient.simulator.uids import Uid, UidTable
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
     from nvrclient.simulator.queries import Query
@@ -227,18 +227,27 @@ class SimulatedRecorder:
         if self._server is not None:
             self._server.drop_connections()
 
-    async def replace_certificate(self) -> None:
-        """Show another certificate, with another key, from the next connection on."""
+    async def replace_certificate(
+        self, names: Sequence[str] | None = None, *, expired: bool = False
+    ) -> None:
+        """Show another certificate, with another key, from the next connection on.
+
+        ``names`` are the host names and addresses it is good for (None: ``host`` and localhost).
+        """
         if not (self._tls and self._is_open):
             raise RuntimeError("only an open recorder with tls=True has a certificate")
-        await self._new_certificate()
+        await self._new_certificate(names, expired=expired)
 
-    async def _new_certificate(self) -> None:
+    async def _new_certificate(
+        self, names: Sequence[str] | None = None, *, expired: bool = False
+    ) -> None:
         if self._folder is None:
             self._folder = await _in_thread(lambda: tempfile.TemporaryDirectory(prefix="nvr-"))
         folder = Path(self._folder.name)
         self._certificates += 1
-        path = await _in_thread(lambda: make_certificate(folder, self._certificates, self.host))
+        path = folder / f"recorder-{self._certificates}.pem"
+        good_for = (self.host, "localhost") if names is None else names
+        await _in_thread(lambda: make_certificate(path, good_for, expired=expired))
         self._context = await _in_thread(lambda: load_certificate(path, self._context))
         self._certificate = path
 

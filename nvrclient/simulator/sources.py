@@ -9,7 +9,6 @@ from nvrclient.frames import Codec
 from nvrclient.simulator.information import audio_information, video_information
 from nvrclient.simulator.packets import (
     AUDIO,
-    VIDEO_CLOCK,
     Packing,
     Payload,
     RtpWriter,
@@ -88,7 +87,7 @@ class VideoRtp:
     def messages(self, unit: int) -> list[bytes]:
         """Write the packets of one picture. Time stamps rise in decoding order."""
         index = (self._origin.readings.start_at + unit) % len(self._clip)
-        ticks = round(unit * VIDEO_CLOCK * self.seconds_per_unit)
+        ticks = round(unit * self._origin.readings.video_clock * self.seconds_per_unit)
         information = self._information(unit, index)
         every = self._origin.readings.extension is Extension.EVERY_PACKET
         rule = self._origin.readings.marker
@@ -145,7 +144,9 @@ class AudioParts:
 
     def __init__(self, clip: Clip, origin: Origin) -> None:
         self._clip, self._readings = clip, origin.readings
-        self.content_type = audio_content_type(clip.codec, clip.sample_rate)
+        self.content_type = audio_content_type(
+            clip.codec, clip.sample_rate, origin.readings.g711_content_type
+        )
         self.seconds_per_unit = clip.seconds_per_unit
 
     def messages(self, unit: int) -> list[bytes]:
@@ -173,6 +174,7 @@ class JpegParts:
                 video_information(origin.camera, time, origin.zone, summer_time=origin.summer_time),
                 CAMERA_INFORMATION if readings.jpeg_camera_chunk else None,
                 soi=readings.jpeg_soi,
+                length_counts_itself=readings.jpeg_length_counts_itself,
             )
         ]
 

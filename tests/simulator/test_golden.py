@@ -129,9 +129,9 @@ def test_audio() -> None:
         6000, aac_payload(golden.AAC_FRAME), marker=True, information=information
     )
     assert packet == golden.AAC_PACKET
-    aac = PartWriter(audio_content_type(Codec.AAC, 48000), Readings())
+    aac = PartWriter(audio_content_type(Codec.AAC, 48000, ""), Readings())
     assert aac.part(audio_body(golden.AAC_FRAME)) == golden.AAC_PART
-    g726 = PartWriter(audio_content_type(Codec.G726, 8000), Readings())
+    g726 = PartWriter(audio_content_type(Codec.G726, 8000, ""), Readings())
     assert g726.part(audio_body(golden.SAMPLES)) == golden.G726_PART
-    assert audio_content_type(Codec.AAC, 16000) == "audio/16kaac-lc"
-    assert audio_content_type(Codec.PCMA, 8000) == "audio/g.711"
+    assert audio_content_type(Codec.AAC, 16000, "") == "audio/16kaac-lc"
+    assert audio_content_type(Codec.PCMA, 8000, "audio/g.711") == "audio/g.711"

@@ -19,6 +19,7 @@ from nvrclient.simulator import (
 )
 from tests.simulator.client import viewing, watching
 from tests.simulator.test_live_http import joined, show
+from tests.simulator.test_live_udp import push, receive, receiver
 
 
 async def packets(readings: Readings, count: int, clip: str = "h264") -> list[bytes]:
@@ -177,3 +178,42 @@ async def test_zone_and_summer_time() -> None:
     # 15 pictures a second from .75 on: the second turns with the fourth picture after the first.
     seconds = [int.from_bytes(first[28:32], "big") - 0x65540A00 for first in firsts]
     assert seconds[:20] == [0] * 4 + [1] * 15 + [2]
+
+
+async def test_stop_in_the_tables_form_only() -> None:
+    readings = Readings(stop_needs_internetmode=True)
+    async with show("h264", readings=readings) as recorder, viewing(recorder) as viewer:
+        async with viewer.live(1, "H264"):
+            assert await viewer.get("push.cgi", "CAM=1&CMD=STOP&COMP=H264") == 400
+            query = "CAM=1&CMD=STOP&COMP=H264&INTERNETMODE=ON"
+            assert await viewer.get("push.cgi", query) == 200
+        assert recorder.violations == []
+
+
+async def test_another_clock() -> None:
+    read = await packets(Readings(video_clock=1000), 40)
+    stamps = sorted({int.from_bytes(packet[4:8], "big") for packet in read})
+    assert [stamp - stamps[0] for stamp in stamps[:4]] == [0, 67, 133, 200]
+
+
+async def test_lengths_and_names_that_are_unsaid() -> None:
+    readings = Readings(jpeg_length_counts_itself=False, g711_content_type="audio/g.711-64k")
+    async with watching(show("h264", "pcma", "jpeg", readings=readings)) as viewer:
+        [(_, picture)] = await viewer.parts(1, "JPEG", 1)
+        async with viewer.live(1, "H264"):
+            [(kind, _)] = await viewer.parts(1, "AUDIO", 1)
+    assert picture[:6] == bytes.fromhex("FFD8FFFE 001C")
+    assert picture[34:40] == bytes.fromhex("FFD8FFFE 0014")
+    assert kind == "audio/g.711-64k"
+
+
+async def test_audio_on_the_videos_port() -> None:
+    readings = Readings(audio_to_video_port=True)
+    async with watching(show("h264", "pcmu", readings=readings, pace=10)) as viewer:
+        with receiver("127.0.0.1") as udp, receiver("127.0.0.1") as sound:
+            await viewer.get("push.cgi", push(viewer, "START", 1, "H264", udp))
+            await viewer.get("push.cgi", push(viewer, "START", 1, "AUDIO", sound))
+            read = await receive(udp, 60)
+            assert {packet[1] & 0x7F for packet in read} == {97, 98}
+            with pytest.raises(BlockingIOError):
+                sound.recv(2048)

@@ -389,6 +389,12 @@ async def test_the_certificate_can_be_replaced() -> None:
                 await http.get("/")
         async with viewing(recorder):
             pass
+        await recorder.replace_certificate(["recorder.invalid"], expired=True)
+        pinned = ssl.create_default_context(cafile=recorder.certificate)
+        for problem in ("IP address mismatch", "certificate has expired"):
+            with pytest.raises(ssl.SSLCertVerificationError, match=problem):
+                await asyncio.open_connection(recorder.host, recorder.port, ssl=pinned)
+            pinned.check_hostname = False
     assert not folder.exists()
     assert recorder.certificate is None
 
