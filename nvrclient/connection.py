@@ -283,7 +283,7 @@ class Connection:
     async def _obtain(self) -> UidSlot:
         """Log in for one more UID; the caller holds the lock."""
         again = self._lost_uids > 0
-        if again:
+        if again and self._refused is None:
             if self._last_relogin is not None:
                 wait = self._last_relogin + RELOGIN_INTERVAL - self.loop.time()
                 if wait > 0:

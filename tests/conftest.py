@@ -6,9 +6,9 @@ import asyncio
 import gc
 import inspect
 import logging
-import os
 import threading
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -74,9 +74,9 @@ async def nothing_is_left() -> AsyncIterator[None]:
 def open_sockets() -> set[str]:
     """Return the sockets this process has open, by their inodes."""
     found: set[str] = set()
-    for fd in os.listdir("/proc/self/fd"):
+    for fd in Path("/proc/self/fd").iterdir():
         try:
-            target = os.readlink(f"/proc/self/fd/{fd}")
+            target = str(fd.readlink())
         except OSError:
             continue
         if target.startswith("socket:"):

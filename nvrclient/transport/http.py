@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import os
 import socket
 import ssl
 import zlib
@@ -377,10 +378,10 @@ def _failed(doing: str, failure: Exception) -> ConnectionFailedError:
     while link is not None and len(reasons) < 8:
         if isinstance(link, ssl.SSLError):
             reasons.append(f"TLS: {(link.reason or 'handshake failed').lower().replace('_', ' ')}")
-        elif isinstance(link, OSError) and link.strerror:
-            reasons.append(link.strerror)
         elif isinstance(link, socket.gaierror):
             reasons.append("the host name cannot be resolved")
+        elif isinstance(link, OSError) and link.errno:
+            reasons.append(os.strerror(link.errno).lower())
         elif isinstance(link, httpx.RemoteProtocolError):
             reasons.append("the answer is not HTTP, or the connection was cut in the middle of it")
         link = link.__cause__ or link.__context__
