@@ -146,10 +146,14 @@ class SimulatedRecorder:
             origin=self._origin,
             answers=self.push_answers,
         )
-        if self._tls:
-            await self._new_certificate()
-        self._server = HttpServer(self._answer)
-        self.port = await self._server.start(self.host, self.port, self._context)
+        try:
+            if self._tls:
+                await self._new_certificate()
+            self._server = HttpServer(self._answer)
+            self.port = await self._server.start(self.host, self.port, self._context)
+        except BaseException:
+            await self.aclose()
+            raise
         self._is_open = True
         return self
 
@@ -310,7 +314,7 @@ class SimulatedRecorder:
         )
 
     def _list_cameras(self, *, shown: bool) -> Answer:
-        channels = range(1, max(CHANNELS, *self.cameras) + 1) if shown else ()
+        channels = range(1, max((CHANNELS, *self.cameras)) + 1) if shown else ()
         lines = [f"CAM_CONNECT_{n:02}CH={int(n in self.cameras)}" for n in channels]
         return Answer(200, "\r\n".join(("MODEL=SIMULATED", *lines, "")).encode("ascii"))
 

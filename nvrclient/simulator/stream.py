@@ -40,25 +40,35 @@ class HttpSink:
 
 
 class UdpSink:
-    """Sends each message as a datagram, a burst at a time.
+    """Sends each message as a datagram, in bursts with a pause between them.
 
-    A large key frame is spread over half of its picture's time; without a pace a burst a millisecond goes out.
-    Either way a receiver that keeps up finds room in a socket buffer of 200 KB.
+    A large key frame is spread over half of its picture's time, and so is what a late sender has to make up
+    for; without a pace a burst a millisecond goes out. Either way a receiver that keeps up finds room in a
+    socket buffer of 200 KB.
     """
 
     def __init__(self, transport: asyncio.DatagramTransport, address: tuple[str, int]) -> None:
         self._transport, self._address = transport, address
         self._sent = 0
+        self._burst_began = 0.0
 
     async def send(self, messages: Sequence[bytes], seconds: float) -> None:
         """Send the messages of one unit."""
-        pause = max(seconds / 2 * _BURST / len(messages), 0.001)
+        bursts = -(-len(messages) // _BURST)
+        pause = max(seconds / 2 / bursts, 0.001)
         for message in messages:
-            if self._sent >= _BURST:
-                self._sent = 0
-                await asyncio.sleep(pause)
+            if self._sent == _BURST:
+                await self._rest(pause)
             self._transport.sendto(message, self._address)
             self._sent += 1
+
+    async def _rest(self, pause: float) -> None:
+        """Wait until the last burst is long enough ago."""
+        loop = asyncio.get_running_loop()
+        wait = self._burst_began + pause - loop.time()
+        if wait > 0:
+            await asyncio.sleep(wait)
+        self._sent, self._burst_began = 0, loop.time()
 
 
 class Stream:

@@ -110,6 +110,20 @@ async def test_pace_is_kept_without_drift() -> None:
             assert abs(stream.units_sent - elapsed * 150) < 10
 
 
+async def test_sound_flows_evenly() -> None:
+    async with SimulatedRecorder(pace=2) as recorder, viewing(recorder) as viewer:
+        with receiver(recorder.host) as udp, receiver(recorder.host) as sound:
+            await viewer.get("push.cgi", push(viewer, "START", 2, "H265", udp))
+            await viewer.get("push.cgi", push(viewer, "START", 2, "AUDIO", sound))
+            times = []
+            for _ in range(40):
+                await receive(sound, 1)
+                times.append(asyncio.get_running_loop().time())
+    gaps = [after - before for before, after in itertools.pairwise(times)]
+    assert sorted(gaps)[len(gaps) // 2] == pytest.approx(0.02, abs=0.005)
+    assert max(gaps) < 0.1
+
+
 async def test_the_recorder_sends_from_the_address_it_answers_on() -> None:
     async with SimulatedRecorder(pace=10) as recorder, viewing(recorder) as viewer:
         with receiver(recorder.host) as udp:

@@ -153,6 +153,34 @@ async def test_commands_keep_a_uid_alive_and_streams_do_not() -> None:
         assert await viewer.get("status.cgi", "PC=AS60") == 401
 
 
+async def test_lifetimes_follow_the_loops_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.get_running_loop()
+    real, ahead = loop.time, 0.0
+    monkeypatch.setattr(loop, "time", lambda: real() + ahead)
+    async with SimulatedRecorder() as recorder, viewing(recorder) as viewer:
+        for _ in range(3):
+            ahead += 89
+            await settle()
+            assert await viewer.get("status.cgi", "PC=AS60") == 200
+        ahead += 91
+        await settle()
+        assert recorder.uids == ()
+        assert await viewer.get("status.cgi", "PC=AS60") == 401
+
+
+async def test_a_start_that_fails_leaves_nothing(recorder: SimulatedRecorder) -> None:
+    second = SimulatedRecorder(port=recorder.port, tls=True, cameras=0)
+    with pytest.raises(OSError, match="in use"):
+        await second.start()
+    assert second.certificate is None
+    second.port = 0
+    async with second as opened, viewing(opened) as viewer:
+        bare = await viewer.http.get("/cgi-bin/as_getinfo.cgi?FILE=2")
+        assert "CAM_CONNECT_16CH=0" in bare.text
+        with pytest.raises(RuntimeError, match="already open"):
+            await second.start()
+
+
 async def test_the_oldest_uid_goes_first() -> None:
     async with SimulatedRecorder(max_uids=2) as recorder:
         async with (
