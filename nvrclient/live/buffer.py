@@ -44,7 +44,6 @@ class FrameBuffer:
         self._ended = False
         self._cutting = False  # the GOP at hand did not fit: its rest is dropped
         self._overflow: Discontinuity | None = None  # told when frames go on
-        self._last_dropped: VideoFrame | None = None
         self._video_base: int | None = None  # pts of the first frame, for a stream that joined late
         self._audio_base: int | None = None
         self._wants_nals = False
@@ -58,7 +57,7 @@ class FrameBuffer:
         if self._ended:
             return
         if isinstance(item, Discontinuity):
-            self._items.append(item)
+            self._push_discontinuity(item)
         elif isinstance(item, VideoFrame):
             self._push_frame(self._rebased(item), keyframe=item.keyframe)
         else:
@@ -148,6 +147,7 @@ class FrameBuffer:
         self._items.clear()
         self._frames = 0
         self.bytes = 0
+        self._free()
 
     # Inside
 
@@ -185,39 +185,65 @@ class FrameBuffer:
         self._frames += 1
         self.bytes += size
 
-    def _drop_oldest_gop(self, *, all_of_it: bool) -> bool:
-        """Drop the oldest GOP, whole; the one at hand only where a new one begins (`all_of_it`)."""
+    def _push_discontinuity(self, item: Discontinuity) -> None:
+        """While frames are being dropped one discontinuity of each reason is enough: they take memory too."""
         items = self._items
-        if not self._frames:
-            return False
+        for index in range(len(items) - 1, -1, -1) if self._overflow is not None else ():
+            before = items[index]
+            if not isinstance(before, Discontinuity):
+                break
+            if before.reason == item.reason:
+                items[index] = replace(item, since=before.since, lost=before.lost + item.lost)
+                return
+        items.append(item)
+
+    def _drop_oldest_gop(self, *, all_of_it: bool) -> bool:
+        """Drop the oldest GOP, whole; the one at hand only where a new one begins (`all_of_it`).
+
+        What the discontinuities among it told (another format, say) stays, one of each reason.
+        """
+        items = self._items
         end = len(items) if all_of_it else 0
+        past_a_frame = False
         for index, item in enumerate(items):
-            if index and isinstance(item, VideoFrame) and item.keyframe:
+            if past_a_frame and isinstance(item, VideoFrame) and item.keyframe:
                 end = index
                 break
+            past_a_frame = past_a_frame or not isinstance(item, Discontinuity)
+        if not past_a_frame or not end:
+            return False
+        overflow: Discontinuity | None = None
+        told: dict[str, Discontinuity] = {}
         for _ in range(end):
             item = items.popleft()
             if not isinstance(item, Discontinuity):
                 self._forget(item)
-                self._lose(item)
-            elif item.reason == "overflow":
-                self._overflow = item
-        if end and items:
-            items.appendleft(self._told_overflow(items[0]))
-        return end > 0
+                self._drop_count("overflow", 1)
+                overflow = _one_more(overflow, item)
+            elif item.reason != "overflow":
+                told[item.reason] = item
+            elif overflow is None:
+                overflow = item
+            else:
+                overflow = replace(overflow, lost=overflow.lost + item.lost)
+        assert overflow is not None
+        following = next((item for item in items if not isinstance(item, Discontinuity)), None)
+        items.extendleft(reversed(told.values()))
+        if following is not None:
+            items.appendleft(replace(overflow, until=following.time))
+        elif self._overflow is None:
+            self._overflow = overflow
+        else:  # what did not fit in the first place came after what is dropped now
+            self._overflow = replace(overflow, lost=overflow.lost + self._overflow.lost)
+        return True
 
     def _lose(self, frame: VideoFrame | AudioFrame) -> None:
         self._drop_count("overflow", 1)
-        told = self._overflow
-        if told is None:
-            self._overflow = Discontinuity("overflow", since=frame.time, lost=1)
-        else:
-            self._overflow = replace(told, lost=told.lost + 1)
+        self._overflow = _one_more(self._overflow, frame)
 
-    def _told_overflow(self, before: StreamItem) -> Discontinuity:
+    def _told_overflow(self, before: VideoFrame | AudioFrame) -> Discontinuity:
         assert self._overflow is not None
-        until = None if isinstance(before, Discontinuity) else before.time
-        told, self._overflow = replace(self._overflow, until=until), None
+        told, self._overflow = replace(self._overflow, until=before.time), None
         return told
 
     def _forget(self, frame: VideoFrame | AudioFrame) -> None:
@@ -266,3 +292,10 @@ class FrameBuffer:
     def _free(self) -> None:
         if self._space is not None and not self._space.done():
             self._space.set_result(None)
+
+
+def _one_more(overflow: Discontinuity | None, frame: VideoFrame | AudioFrame) -> Discontinuity:
+    """Count a frame that is dropped."""
+    if overflow is None:
+        return Discontinuity("overflow", since=frame.time, lost=1)
+    return replace(overflow, lost=overflow.lost + 1)
