@@ -96,9 +96,7 @@ def _comment_end(body: bytes, at: int) -> int:
     if not body.startswith(_COMMENT, at) or len(body) < at + 4:
         return 0
     length = int.from_bytes(body[at + 2 : at + 4], "big")
-    ends = [
-        end for end in (at + 2 + length, at + 4 + length) if end >= at + 4 and _is_marker(body, end)
-    ]
+    ends = [end for end in (at + 2 + length, at + 4 + length) if _is_marker(body, end)]
     for end in ends:
         if _is_tlvs(body[at + 4 : end]):
             return end

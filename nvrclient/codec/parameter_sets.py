@@ -118,12 +118,13 @@ def _read_h264(sps: bytes) -> tuple[int, int, str]:
     bits.u(8)
     profile, constraints, level = bits.u(8), bits.u(8), bits.u(8)
     bits.ue()
-    chroma_format, separate_planes = 1, 0
+    chroma_format = 1
     if profile in _HIGH_PROFILES:
         chroma_format = bits.ue()
         if chroma_format > 3:
             raise _UnreadableError
-        separate_planes = bits.u(1) if chroma_format == 3 else 0
+        if chroma_format == 3:
+            bits.u(1)
         bits.ue()
         bits.ue()
         bits.u(1)
@@ -152,17 +153,17 @@ def _read_h264(sps: bytes) -> tuple[int, int, str]:
         bits.u(1)
     bits.u(1)
     fields = 2 - frame_mbs_only  # a map unit is a macroblock of a frame, or one of each field
-    across, down = _CHROMA_STEP[0 if separate_planes else chroma_format]
+    across, down = _CHROMA_STEP[chroma_format]
     width, height = _crop(bits, width, map_units * fields, across, down * fields)
     return width, height, f"avc1.{profile:02X}{constraints:02X}{level:02X}"
 
 
 def _skip_scaling_list(bits: _Bits, size: int) -> None:
-    last = following = 8
+    scale = 8
     for _ in range(size):
-        if following:
-            following = (last + bits.se()) % 256
-        last = following or last
+        scale = (scale + bits.se()) % 256
+        if not scale:  # the rest is as it was
+            break
 
 
 def _read_h265(sps: bytes) -> tuple[int, int, str]:

@@ -90,6 +90,7 @@ OWN_COMMENTS = [
     b"\xff\xd8",
     b"\xff\xd9\xff\xd8\xff\xd8",
     b"\x00\x04\x00\x03",
+    b"\x00\x04\x00\x02\x00\x04",
     b"\x00\x04\x00\x09abcd",
 ]
 
@@ -217,12 +218,19 @@ def test_segments_of_every_kind_are_walked() -> None:
         + b"\xff\xff\xff\x01"
         + thumbnail
         + jpeg[2:-2]
-        + b"\xff\xd0\x12\xff\x00\xff\xff"
+        + b"\xff\xd0\x12\xff\x00\xff\xff\xd1\x34\xff\xff"
         + second
         + b"\xff\xd9"
     )
     found = parse_live_jpeg(chunk(INFO) + built + b"\x00")
     assert (found.jpeg, found.width, found.height) == (built, 640, 360)
+
+
+def test_the_first_frame_header_tells_the_size() -> None:
+    at, jpeg = frame_header(picture()), picture()
+    end = at + 2 + int.from_bytes(jpeg[at + 2 : at + 4], "big")
+    second = jpeg[at : at + 5] + struct.pack(">HH", 0, 0) + jpeg[at + 9 : end]
+    assert parse_live_jpeg(jpeg[:end] + second + jpeg[end:]).width == 640
 
 
 BODY = chunk(INFO) + chunk(CAMERA) + flat(39, 37)

@@ -325,6 +325,40 @@ def test_row_2_hostile_headers(values: list[str]) -> None:
         assert parse_challenge([header]).realm == challenge.realm
 
 
+@settings(max_examples=500, deadline=None)
+@given(
+    st.lists(PIECES, max_size=6).map("".join),
+    st.lists(
+        st.sampled_from(
+            [
+                ", qop=auth",
+                ', opaque="a\\"b"',
+                ", algorithm=SHA-256-sess",
+                ", stale=true",
+            ]
+        ),
+        unique=True,
+    ),
+    st.text(max_size=8),
+)
+def test_row_2_good_challenges_among_hostile_ones(
+    hostile: str, options: list[str], password: str
+) -> None:
+    good = 'Digest realm="a\\\\b\\"c", nonce="n"' + "".join(options)
+    challenge = parse_challenge([hostile[:4000], good])
+    found = fields(authorization(
+        challenge, username="u", password=password + "\ud800", method="GET", uri="/", nonce_count=1, cnonce="c"
+    ))  # fmt: skip
+    if challenge.realm == 'a\\b"c':
+        assert found["realm"] == 'a\\b"c'
+        assert ("opaque" in found) == any("opaque" in option for option in options)
+
+
+def test_an_empty_opaque_goes_back_empty() -> None:
+    challenge = parse_challenge(['Digest realm=r, nonce=n, opaque=""'])
+    assert fields(answer(challenge=challenge))["opaque"] == ""
+
+
 # --- secrets and misuse
 
 
