@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from random import Random
 
-__all__ = ["DigestGuard", "Verdict"]
+__all__ = ["REALM", "DigestGuard", "Verdict"]
 
 REALM = "Network disk recorder"
 
@@ -42,11 +42,13 @@ class DigestGuard:
         password: str,
         random: Random,
         *,
+        realm: str = REALM,
         sha256: bool = False,
         nonce_uses: int | None = None,
         nonce_lifetime: float | None = None,
     ) -> None:
         self._username, self._password, self._random = username, password, random
+        self._realm = realm
         self._sha256, self._uses, self._lifetime = sha256, nonce_uses, nonce_lifetime
         self._nonces: dict[str, _Nonce] = {}
 
@@ -56,7 +58,7 @@ class DigestGuard:
         self._nonces[nonce] = _Nonce(now)
         algorithm = "SHA-256" if self._sha256 else "MD5"
         return (
-            f'Digest realm="{REALM}", nonce="{nonce}", algorithm={algorithm}, qop="auth"'
+            f'Digest realm="{self._realm}", nonce="{nonce}", algorithm={algorithm}, qop="auth"'
             f"{', stale=true' if stale else ''}"
         )
 
@@ -67,7 +69,7 @@ class DigestGuard:
         nonce = self._nonces.get(found.get("nonce", ""))
         expected = {
             "username": self._username,
-            "realm": REALM,
+            "realm": self._realm,
             "uri": target,
             "qop": "auth",
             "response": self._response(method, target, found),
@@ -91,7 +93,7 @@ class DigestGuard:
 
     def _response(self, method: str, target: str, found: dict[str, str]) -> str:
         """Compute the response (RFC 7616 section 3.4.1, qop=auth)."""
-        secret = self._hash(f"{self._username}:{REALM}:{self._password}")
+        secret = self._hash(f"{self._username}:{self._realm}:{self._password}")
         counted = ":".join(found.get(name, "") for name in ("nonce", "nc", "cnonce", "qop"))
         return self._hash(f"{secret}:{counted}:{self._hash(f'{method}:{target}')}")
 

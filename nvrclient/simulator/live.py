@@ -182,8 +182,11 @@ class LiveDesk:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._sending.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            _log.debug("a stream ended by %s", type(task.exception()).__name__)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, OSError):
+            _log.debug("a stream ended by %s", type(error).__name__)
+        elif error is not None:
+            _log.error("a stream broke", exc_info=error)
 
 
 def _broken_rule(uid: Uid, push: _Push) -> str | None:

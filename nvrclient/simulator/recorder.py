@@ -78,8 +78,9 @@ class SimulatedRecorder:
     | seed | of everything random: UIDs, nonces, sequence numbers, time stamps, SSRCs |
 
     For tests: ``requests`` (answered, in order), ``violations`` (rules of the specification that the client
-    broke), ``credentials`` and ``wrong_credentials`` (seen), ``uids`` and ``streams`` (in use now), ``logins``. At run time ``push_answers[camera]``
-    changes how START is answered and ``busy_logins`` is the number of logins to be answered 503.
+    broke), ``credentials`` and ``wrong_credentials`` (seen), ``uids`` and ``streams`` (in use now), ``logins``
+    and ``connections`` (so far). At run time ``push_answers[camera]`` changes how START is answered, and
+    ``busy_logins`` is the number of logins to be answered 503.
     """
 
     def __init__(
@@ -277,12 +278,12 @@ class SimulatedRecorder:
         if isinstance(query, str):
             return self._violation(f"{cgi}: {query}")
         if query.action == "log in":
-            return self._judge(request, required=True) or self._log_in()
+            return self._judge(request, login=True) or self._log_in()
         value = query.values.get("UID")
         if value is None:  # as_getinfo.cgi
             return self._list_cameras(shown=not self.readings.bare_getinfo_empty)
         uid = self._uids.find(value)
-        refusal = self._judge(request, required=self.readings.challenge_commands)
+        refusal = self._judge(request, login=False)
         if refusal is not None:
             return refusal
         if uid is None:
@@ -326,8 +327,9 @@ class SimulatedRecorder:
 
     # Logging in
 
-    def _judge(self, request: HttpRequest, *, required: bool) -> Answer | None:
+    def _judge(self, request: HttpRequest, *, login: bool) -> Answer | None:
         """Judge the credentials of a request: the refusal, or None where it may go on."""
+        required = login or self.readings.challenge_commands
         authorization = request.headers.get("authorization")
         if authorization is None:
             return self._unauthorized() if required else None
@@ -338,9 +340,9 @@ class SimulatedRecorder:
             self.wrong_credentials += 1
         elif verdict is Verdict.REPLAYED:
             self.violations.append("a pair of nonce and nonce count was used twice")
-        if not required:
-            return None
-        if verdict is Verdict.ACCEPTED and not self.is_locked:
+        if not (login or self.logins):
+            self.violations.append("a credential was sent before dlogin.cgi had accepted one")
+        if not required or (verdict is Verdict.ACCEPTED and not self.is_locked):
             return None
         return self._unauthorized(stale=verdict is Verdict.STALE)
 

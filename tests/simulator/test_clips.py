@@ -191,4 +191,10 @@ def test_own_clips(tmp_path: Path) -> None:
         Clip.video("AAC", clip.units, 15)
     with pytest.raises(ValueError, match="codec of sound"):
         Clip.audio("H264", clip.units)
+    sound = Clip.audio("AAC", Clip.load("aac_48k_stereo").units, 48000, 2)
+    assert (sound.samples_per_unit, sound.channels, sound.seconds_per_unit) == (
+        1024,
+        2,
+        1024 / 48000,
+    )
     assert split_annex_b(b"\0\0\0\1\x09\x10\0\0\1\x65\x01\0") == (b"\x09\x10", b"\x65\x01")

@@ -83,6 +83,8 @@ def test_fragments_and_aggregates() -> None:
     sets = golden.H264_SPS, golden.H264_PPS
     assert packed(Codec.H264, *sets) == sets
     assert packed(Codec.H264, *sets, aggregate=True) == (golden.H264_STAP_A,)
+    one = packed(Codec.H264, golden.H264_SPS, golden.H264_SLICE, aggregate=True)
+    assert one == (golden.H264_SPS, *golden.H264_FU_A)  # nothing to put together
     sets = golden.H265_VPS, golden.H265_SPS
     assert packed(Codec.H265, *sets) == sets
     assert packed(Codec.H265, *sets, aggregate=True) == (golden.H265_AP,)

@@ -39,6 +39,9 @@ async def test_framing(framing: Framing, crlf: bool) -> None:
     async with watching(show("h264", readings=readings)) as viewer, viewer.live(1, "H264") as live:
         headers = live.response.headers
         parts = [body for _, body in await live.parts(200)]
+        assert await viewer.get("push.cgi", "CAM=1&CMD=STOP&COMP=H264") == 200
+        async for _ in live.chunks:
+            pass  # with chunks, httpx would complain about a body that does not end
     assert joined("H264", parts)[:40] == sent("h264", 30)[:40]
     chunked = headers.get("transfer-encoding") == "chunked"
     assert chunked == (framing is not Framing.CLOSE)

@@ -110,6 +110,15 @@ async def test_a_count_used_twice_is_refused(recorder: SimulatedRecorder) -> Non
     assert recorder.violations == ["a pair of nonce and nonce count was used twice"]
 
 
+async def test_no_credential_before_the_login(recorder: SimulatedRecorder) -> None:
+    async with httpx.AsyncClient(base_url=recorder.url) as http:
+        headers = {"authorization": "Digest nonsense"}
+        answer = await http.get("/cgi-bin/status.cgi?UID=123&PC=AS60", headers=headers)
+    assert answer.status_code == 401
+    assert recorder.wrong_credentials == 1
+    assert recorder.violations == ["a credential was sent before dlogin.cgi had accepted one"]
+
+
 async def test_busy_logins(recorder: SimulatedRecorder) -> None:
     recorder.busy_logins = 1
     async with httpx.AsyncClient(base_url=recorder.url) as http:
@@ -398,6 +407,12 @@ async def test_closing_under_load_takes_no_time() -> None:
         await recorder.aclose()  # twice is once
         with pytest.raises(RuntimeError):
             _ = recorder.url
+
+
+async def test_only_tls_has_a_certificate(recorder: SimulatedRecorder) -> None:
+    assert recorder.certificate is None
+    with pytest.raises(RuntimeError, match="tls=True"):
+        await recorder.replace_certificate()
 
 
 async def test_the_certificate_can_be_replaced() -> None:
