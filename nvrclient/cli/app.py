@@ -1,0 +1,42 @@
+"""The commands by name, and what ``nvrclient --help`` says."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Annotated
+
+import typer
+
+import nvrclient
+from nvrclient.cli.cameras import cameras
+from nvrclient.cli.demo import demo
+from nvrclient.cli.exits import EXIT_CODES, show_warning
+from nvrclient.cli.live import live
+from nvrclient.cli.simulate import simulate
+
+app = typer.Typer(
+    help="Live video and audio of i-PRO network disk recorders.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,  # it would show local variables, and with them passwords
+)
+
+for _command in (demo, simulate, cameras, live):
+    app.command(epilog=EXIT_CODES)(_command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"nvrclient {nvrclient.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version_wanted: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    warnings.showwarning = show_warning

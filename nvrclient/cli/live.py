@@ -1,0 +1,157 @@
+"""``nvrclient live``: what a camera sends, as a table or line by line."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+import nvrclient
+from nvrclient.camera import MAX_CAMERA, TransportOption
+from nvrclient.cli import recorder
+from nvrclient.cli.exits import USAGE, fail, first_of, run, until_told
+from nvrclient.cli.meter import Meter
+from nvrclient.cli.tables import bits, clock, keep_showing, packets, plain_table
+from nvrclient.frames import AudioFrame, StreamItem, VideoFrame
+
+
+def live(
+    camera: Annotated[
+        int,
+        typer.Argument(
+            help="Its number in the recorder.", min=1, max=MAX_CAMERA, show_default=False
+        ),
+    ],
+    url: recorder.Url = "",
+    username: recorder.Username = "",
+    password: recorder.Password = "",
+    verify: recorder.Verify = "",
+    codec: Annotated[
+        str, typer.Option(help="H264, H265 or JPEG; found out when not given.", show_default=False)
+    ] = "",
+    transport: Annotated[
+        TransportOption, typer.Option(help="udp is RTP to a port of this computer.")
+    ] = "http",
+    audio: Annotated[bool, typer.Option("--audio", help="Take its audio too.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object a line for each frame.")
+    ] = False,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.1, help="Stop after so long.", show_default=False)
+    ] = None,
+    frames: Annotated[
+        int | None, typer.Option(min=1, help="Stop after so many pictures.", show_default=False)
+    ] = None,
+) -> None:
+    """Take live video of a camera until Ctrl-C, and show what comes.
+
+    In a terminal that is a table; with --json, or into a pipe or file, it is a line for each frame.
+    """
+    session = recorder.session(url, username, password, verify)
+    console = Console(highlight=False)
+    meter = Meter()
+
+    async def command() -> None:
+        async with session as nvr:
+            try:
+                stream = nvr.camera(camera).live(codec or None, transport=transport, audio=audio)
+            except ValueError as error:
+                fail(error, USAGE)
+            async with stream:
+                with until_told() as told:
+                    endings: list[Awaitable[object]] = [told.wait()]
+                    if as_json:
+                        endings.append(_take(stream, meter, frames, _json_line))
+                    elif console.is_terminal:
+                        endings.append(_take(stream, meter, frames, None))
+                        endings.append(keep_showing(console, lambda: _table(camera, stream, meter)))
+                    else:
+                        endings.append(_take(stream, meter, frames, repr))
+                    await first_of(*endings, seconds=seconds)
+
+    run(command)
+
+
+async def _take(
+    stream: nvrclient.LiveStream,
+    meter: Meter,
+    frames: int | None,
+    line: Callable[[StreamItem], str] | None,
+) -> None:
+    """Take items until there were `frames` pictures, and print a line for each."""
+    async for item in stream:
+        meter.take(item)
+        if line is not None:
+            typer.echo(line(item))
+        if meter.pictures == frames:
+            return
+
+
+def _json_line(item: StreamItem) -> str:
+    values: dict[str, Any]
+    if isinstance(item, VideoFrame):
+        values = {
+            "kind": "video",
+            "camera": item.camera,
+            "codec": item.codec,
+            "pts": item.pts,
+            "clock_rate": item.clock_rate,
+            "time": _iso(item.time),
+            "size": item.size,
+            "keyframe": item.keyframe,
+            "shown": item.shown,
+            "lost": item.lost,
+        }
+    elif isinstance(item, AudioFrame):
+        values = {
+            "kind": "audio",
+            "camera": item.camera,
+            "codec": item.codec,
+            "pts": item.pts,
+            "clock_rate": item.sample_rate,
+            "channels": item.channels,
+            "time": _iso(item.time),
+            "size": item.size,
+            "lost": item.lost,
+        }
+    else:
+        values = {
+            "kind": "discontinuity",
+            "reason": item.reason,
+            "since": _iso(item.since),
+            "until": _iso(item.until),
+            "lost": item.lost,
+        }
+    return json.dumps(values)
+
+
+def _iso(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat(timespec="milliseconds")
+
+
+def _table(camera: int, stream: nvrclient.LiveStream, meter: Meter) -> Table:
+    numbers = ("fps", "bit rate", "loss", "pictures", "audio")
+    table = plain_table(
+        "camera", "codec", "transport", *numbers, "state", "wall clock", right=numbers
+    )
+    fps, bit_rate = meter.rates(asyncio.get_running_loop().time())
+    stats = stream.stats
+    table.add_row(
+        str(camera),
+        stream.codec or "",
+        stats.transport or "",
+        f"{fps:.1f}",
+        bits(bit_rate),
+        packets(stats.lost),
+        str(meter.pictures),
+        str(meter.sounds),
+        stream.state,
+        clock(meter.last.time if meter.last is not None else None),
+    )
+    return table
