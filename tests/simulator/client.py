@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from nvrclient.simulator import SimulatedRecorder
 
 DELIMITER = b"--myboundary\r\n"
+PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # for HTTP: trusts nobody, and is made once
 
 
 @dataclass
@@ -88,14 +90,12 @@ class Live:
 @contextlib.asynccontextmanager
 async def viewing(recorder: SimulatedRecorder) -> AsyncIterator[Viewer]:
     """A client that is logged in and has set up live."""
-    verify: object = True
-    if recorder.certificate:
-        import ssl
-
-        verify = ssl.create_default_context(cafile=recorder.certificate)
+    context = (
+        ssl.create_default_context(cafile=recorder.certificate) if recorder.certificate else PLAIN
+    )
     async with httpx.AsyncClient(
         base_url=recorder.url,
-        verify=verify,  # type: ignore[arg-type]
+        verify=context,
         trust_env=False,
         timeout=5,
     ) as http:

@@ -21,7 +21,7 @@ from nvrclient.simulator import (
     Readings,
     SimulatedRecorder,
 )
-from tests.simulator.client import Viewer, settle, viewing
+from tests.simulator.client import PLAIN, Viewer, settle, viewing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -42,7 +42,7 @@ async def recorder() -> AsyncIterator[SimulatedRecorder]:
 
 
 async def test_login_answers_html_with_a_uid(recorder: SimulatedRecorder) -> None:
-    async with httpx.AsyncClient(base_url=recorder.url) as http:
+    async with httpx.AsyncClient(base_url=recorder.url, verify=PLAIN) as http:
         viewer = Viewer(recorder, http)
         answer = await viewer.log_in()
     assert answer.headers["content-type"] == "text/html"
@@ -57,14 +57,14 @@ async def test_login_answers_html_with_a_uid(recorder: SimulatedRecorder) -> Non
 
 
 async def test_the_challenge_is_the_one_of_the_field(recorder: SimulatedRecorder) -> None:
-    async with httpx.AsyncClient(base_url=recorder.url) as http:
+    async with httpx.AsyncClient(base_url=recorder.url, verify=PLAIN) as http:
         answer = await http.get("/cgi-bin/dlogin.cgi?UID=-1")
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"].startswith('Digest realm="Network disk recorder", ')
 
 
 async def test_wrong_passwords_lock_the_account(recorder: SimulatedRecorder) -> None:
-    async with httpx.AsyncClient(base_url=recorder.url) as http:
+    async with httpx.AsyncClient(base_url=recorder.url, verify=PLAIN) as http:
         viewer = Viewer(recorder, http)
         for tried in range(1, 6):
             assert not recorder.is_locked
@@ -80,7 +80,7 @@ async def test_stale_nonces_and_algorithms(sha256: bool) -> None:
     readings = Readings(sha256=sha256, nonce_uses=1)
     async with SimulatedRecorder(readings=readings) as recorder:
         auth = httpx.DigestAuth(recorder.username, recorder.password)
-        async with httpx.AsyncClient(base_url=recorder.url, auth=auth) as http:
+        async with httpx.AsyncClient(base_url=recorder.url, auth=auth, verify=PLAIN) as http:
             for _ in range(3):  # httpx answers the new challenge by itself
                 assert (await http.get("/cgi-bin/dlogin.cgi?UID=-1")).status_code == 200
         seen = [(request.credentials, request.status) for request in recorder.requests]
@@ -92,7 +92,7 @@ async def test_stale_nonces_and_algorithms(sha256: bool) -> None:
 async def test_a_nonce_grows_old() -> None:
     async with SimulatedRecorder(readings=Readings(nonce_lifetime=0.05)) as recorder:
         auth = httpx.DigestAuth(recorder.username, recorder.password)
-        async with httpx.AsyncClient(base_url=recorder.url, auth=auth) as http:
+        async with httpx.AsyncClient(base_url=recorder.url, auth=auth, verify=PLAIN) as http:
             assert (await http.get("/cgi-bin/dlogin.cgi?UID=-1")).status_code == 200
             await asyncio.sleep(0.1)
             assert (await http.get("/cgi-bin/dlogin.cgi?UID=-1")).status_code == 200
@@ -101,7 +101,7 @@ async def test_a_nonce_grows_old() -> None:
 
 
 async def test_a_count_used_twice_is_refused(recorder: SimulatedRecorder) -> None:
-    async with httpx.AsyncClient(base_url=recorder.url) as http:
+    async with httpx.AsyncClient(base_url=recorder.url, verify=PLAIN) as http:
         answer = await Viewer(recorder, http).log_in()
         again = {"authorization": answer.request.headers["authorization"]}
         refused = await http.get("/cgi-bin/dlogin.cgi?UID=-1", headers=again)
@@ -111,7 +111,7 @@ async def test_a_count_used_twice_is_refused(recorder: SimulatedRecorder) -> Non
 
 
 async def test_no_credential_before_the_login(recorder: SimulatedRecorder) -> None:
-    async with httpx.AsyncClient(base_url=recorder.url) as http:
+    async with httpx.AsyncClient(base_url=recorder.url, verify=PLAIN) as http:
         headers = {"authorization": "Digest nonsense"}
         answer = await http.get("/cgi-bin/status.cgi?UID=123&PC=AS60", headers=headers)
     assert answer.status_code == 401
@@ -121,7 +121,7 @@ async def test_no_credential_before_the_login(recorder: SimulatedRecorder) -> No
 
 async def test_busy_logins(recorder: SimulatedRecorder) -> None:
     recorder.busy_logins = 1
-    async with httpx.AsyncClient(base_url=recorder.url) as http:
+    async with httpx.AsyncClient(base_url=recorder.url, verify=PLAIN) as http:
         viewer = Viewer(recorder, http)
         assert (await viewer.log_in()).status_code == 503
         assert (await viewer.log_in()).status_code == 200
@@ -142,7 +142,7 @@ async def test_busy_logins(recorder: SimulatedRecorder) -> None:
     ],
 )
 async def test_unknown_uid(recorder: SimulatedRecorder, command: str) -> None:
-    async with httpx.AsyncClient(base_url=recorder.url) as http:
+    async with httpx.AsyncClient(base_url=recorder.url, verify=PLAIN) as http:
         answer = await http.get(f"/cgi-bin/{command}")
     assert answer.status_code == 401
     assert "www-authenticate" not in answer.headers
@@ -225,7 +225,7 @@ async def test_challenged_commands() -> None:
     readings = Readings(challenge_commands=True, nonce_uses=3, gone_uid_challenges=True)
     async with SimulatedRecorder(readings=readings) as recorder:
         auth = httpx.DigestAuth(recorder.username, recorder.password)
-        async with httpx.AsyncClient(base_url=recorder.url, auth=auth) as http:
+        async with httpx.AsyncClient(base_url=recorder.url, auth=auth, verify=PLAIN) as http:
             page = await http.get("/cgi-bin/dlogin.cgi?UID=-1")
             uid = re.findall(r"UID=(\d+)", page.text)[0]
             command = f"/cgi-bin/status.cgi?UID={uid}&PC=AS60"
@@ -233,7 +233,7 @@ async def test_challenged_commands() -> None:
                 assert (await http.get(command)).status_code == 200
             statuses = [r.status for r in recorder.requests if r.cgi == "status.cgi"]
             assert statuses == [200, 200, 401, 200, 200, 200, 401, 200]
-        async with httpx.AsyncClient(base_url=recorder.url) as http:
+        async with httpx.AsyncClient(base_url=recorder.url, verify=PLAIN) as http:
             assert (await http.get(command)).status_code == 401
             gone = await http.get("/cgi-bin/status.cgi?UID=123&PC=AS60")
             assert "www-authenticate" in gone.headers
@@ -271,7 +271,7 @@ async def test_broken_rules(recorder: SimulatedRecorder, cgi: str, query: str) -
 
 
 async def test_set_up_comes_first(recorder: SimulatedRecorder) -> None:
-    async with httpx.AsyncClient(base_url=recorder.url) as http:
+    async with httpx.AsyncClient(base_url=recorder.url, verify=PLAIN) as http:
         viewer = Viewer(recorder, http)
         await viewer.log_in()
         assert await viewer.get("push.cgi", f"CAM=1&{START}") == 400
