@@ -20,6 +20,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Literal, Protocol, TypeVar
 
+import anyio
+
 from nvrclient.commands import digest, live, login
 from nvrclient.commands.command import Command, Uid
 from nvrclient.errors import (
@@ -38,6 +40,9 @@ logger = logging.getLogger("nvrclient.connection")
 
 CLOSE_TIME = 1.5
 """Seconds for STOP and logout at the end; with the rest of closing it stays under 2 s whatever the peer does."""
+
+ANSWER_TIME = 0.7
+"""Seconds to wait for the answer to a START when its stream is closed already: then STOP is owed, or not."""
 
 RELOGIN_INTERVAL = 5.0
 """Seconds between logins after UIDs were lost: the first is made at once."""
@@ -195,6 +200,20 @@ class Connection:
     async def shielded(self, work: Coroutine[Any, Any, _T], name: str) -> _T:
         """Run `work` in a task that the caller's cancellation does not reach, and return what it returns."""
         return await asyncio.shield(self.spawn(work, name))
+
+    async def uninterrupted(self, work: Coroutine[Any, Any, _T], name: str) -> _T:
+        """Run `work` to its end also when cancelled meanwhile, `ANSWER_TIME` at most; then be cancelled.
+
+        For a command whose outcome decides what has to be undone.
+        """
+        task = self.spawn(work, name)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait((task,), timeout=ANSWER_TIME)
+            task.cancel()
+            raise
 
     # Opening and closing
 

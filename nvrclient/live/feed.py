@@ -19,10 +19,12 @@ from nvrclient.commands.command import Command, Uid
 from nvrclient.connection import Connection, UidGoneError, check, retry_after
 from nvrclient.container.multipart import PartReader
 from nvrclient.errors import (
+    CommandError,
     ConnectionFailedError,
     NVRError,
     ProtocolError,
     RecorderBusyError,
+    SessionLimitError,
     StreamEndedError,
 )
 from nvrclient.frames import Codec
@@ -32,6 +34,9 @@ from nvrclient.uids import UidSlot
 
 START_TRIES = 5
 """STARTs sent before a recorder that answers 204 (refused for now) counts as refusing."""
+
+REFUSED_FOR_NOW = 204
+"""The status of that answer."""
 
 HEAD_TIME = 1.0
 """Seconds to wait for the first bytes of an answer that is no stream, for the message."""
@@ -92,27 +97,45 @@ class Feed(ABC):
         """The UDP port that COMP is sent to, None for HTTP."""
 
     @abstractmethod
+    async def _send_start(self, comp: str, command: Command) -> tuple[int, float | None]:
+        """Send START; return the status and the seconds to wait of a refusal. Raises what is no refusal for now."""
+
     async def _start(self, comp: str) -> None:
-        """Send one START and check its answer."""
-
-    async def _paced(self, comp: str) -> Command:
-        await self._connection.pace_start(self._slot, self._camera, comp)
-        if comp not in self._asked:
-            self._asked.append(comp)  # from here on the recorder may be sending: STOP is owed
-        return live.start(self._slot.uid, self._camera, comp, self._port(comp))
-
-    def _note(self, comp: str, status: int) -> None:
-        """A START that was refused owes no STOP."""
-        if status == 204 or status >= 400:
-            self._asked.remove(comp)
-
-    def _busy(self, comp: str, wait: float | None) -> RecorderBusyError:
-        return RecorderBusyError(
+        """Send START, again while the recorder refuses it for now."""
+        wait: float | None = None
+        for attempt in range(1, START_TRIES + 1):
+            await self._connection.pace_start(self._slot, self._camera, comp)
+            status, wait = await self._connection.uninterrupted(
+                self._send(comp), f"START {comp} of camera {self._camera}"
+            )
+            if status != REFUSED_FOR_NOW:
+                return
+            if attempt < START_TRIES:
+                await asyncio.sleep(wait or min(2.0 ** (attempt - 1), 5.0))
+        raise RecorderBusyError(
             f"live {comp} of camera {self._camera}: the recorder refused it {START_TRIES} times for"
             " now (HTTP 204), as it does when streams are started and stopped quickly; try again"
             " in a few seconds",
-            retry_after=wait if wait is not None else 8.0,
+            retry_after=wait or 8.0,
         )
+
+    async def _send(self, comp: str) -> tuple[int, float | None]:
+        """Send one START and keep the account of what STOP is owed for: from sending it until it is refused."""
+        self._asked.append(comp)
+        command = live.start(self._slot.uid, self._camera, comp, self._port(comp))
+        accepted = False
+        try:
+            status, wait = await self._send_start(comp, command)
+            accepted = status != REFUSED_FOR_NOW
+        except (SessionLimitError, CommandError, UidGoneError):
+            raise
+        except BaseException:
+            accepted = True  # who knows
+            raise
+        finally:
+            if not accepted:
+                self._asked.remove(comp)
+        return status, wait
 
 
 class HttpFeed(Feed):
@@ -127,25 +150,18 @@ class HttpFeed(Feed):
     def _port(self, comp: str) -> None:  # noqa: ARG002
         return None
 
-    async def _start(self, comp: str) -> None:
-        for attempt in range(1, START_TRIES + 1):
-            command = await self._paced(comp)
-            body = await self._connection.stream(_always(command), self._slot)
-            try:
-                self._note(comp, body.status)
-                if body.status != 204:
-                    check(command, body)
-                    if comp != live.AUDIO:  # audio may come in the video's answer: any 200 will do
-                        await self._check_is_stream(command, body)
-                    self._bodies[comp] = body
-                    return
-                wait = retry_after(body)
-            finally:
-                if self._bodies.get(comp) is not body:
-                    await body.aclose()
-            if attempt < START_TRIES:
-                await asyncio.sleep(wait or min(2.0 ** (attempt - 1), 5.0))
-        raise self._busy(comp, wait)
+    async def _send_start(self, comp: str, command: Command) -> tuple[int, float | None]:
+        body = await self._connection.stream(_always(command), self._slot)
+        try:
+            check(command, body)
+            if body.status != REFUSED_FOR_NOW:
+                if comp != live.AUDIO:  # audio may come in the video's answer: any 200 will do
+                    await self._check_is_stream(command, body)
+                self._bodies[comp] = body
+            return body.status, retry_after(body)
+        finally:
+            if self._bodies.get(comp) is not body:
+                await body.aclose()
 
     async def _check_is_stream(self, command: Command, body: Body) -> None:
         if body.content_type.startswith("multipart/"):
@@ -253,17 +269,10 @@ class UdpFeed(Feed):
             self.receivers[comp] = receiver
         await super().start()
 
-    async def _start(self, comp: str) -> None:
-        for attempt in range(1, START_TRIES + 1):
-            command = await self._paced(comp)
-            reply = await self._connection.ask(_always(command), self._slot)
-            self._note(comp, reply.status)
-            if reply.status != 204:
-                check(command, reply)
-                return
-            if attempt < START_TRIES:
-                await asyncio.sleep(retry_after(reply) or min(2.0 ** (attempt - 1), 5.0))
-        raise self._busy(comp, None)
+    async def _send_start(self, comp: str, command: Command) -> tuple[int, float | None]:  # noqa: ARG002
+        reply = await self._connection.ask(_always(command), self._slot)
+        check(command, reply)
+        return reply.status, retry_after(reply)
 
     def _taken(self, comp: str) -> None:
         receiver = self.receivers.get(comp)

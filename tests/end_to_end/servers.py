@@ -52,7 +52,9 @@ def reply(status: str, body: bytes = b"", *headers: str) -> bytes:
 def logs_in(request: bytes) -> bytes | None:
     """Return what a plain recorder answers to all but push.cgi: dlogin without a challenge, 200 to the rest."""
     if b"dlogin.cgi" in request:
-        return reply("200 OK", b'<a href="./hdrctl.cgi?UID=13313&HTML=x">', "Content-Type: text/html")
+        return reply(
+            "200 OK", b'<a href="./hdrctl.cgi?UID=13313&HTML=x">', "Content-Type: text/html"
+        )
     if b"push.cgi" in request and b"CMD=START" in request:
         return None
     return reply("200 OK", b"OK")

@@ -44,7 +44,9 @@ def assert_no_secret(error: BaseException) -> None:
 async def test_row_1_a_wrong_password_is_sent_once() -> None:
     async with recorder_of() as recorder:
         session = nvrclient.connect(recorder.url, recorder.username, "not-" + PASSWORD)
-        with pytest.raises(nvrclient.AuthenticationError, match="refuses user name or password") as e:
+        with pytest.raises(
+            nvrclient.AuthenticationError, match="refuses user name or password"
+        ) as e:
             await session
         assert recorder.wrong_credentials == recorder.credentials == 1
         assert_no_secret(e.value)
@@ -196,13 +198,21 @@ async def test_verify_in_all_its_forms() -> None:
         assert recorder.certificate
         pem = Path(recorder.certificate)
         der = ssl.PEM_cert_to_DER_cert(
-            pem.read_text()[pem.read_text().index("-----BEGIN CERT") :].split("-----END CERTIFICATE-----")[0]
+            pem.read_text()[pem.read_text().index("-----BEGIN CERT") :].split(
+                "-----END CERTIFICATE-----"
+            )[0]
             + "-----END CERTIFICATE-----"
         )
         fingerprint = hashlib.sha256(der).hexdigest()
         context = ssl.create_default_context(cafile=str(pem))
         context.check_hostname = False
-        for verify in (str(pem), pem, f"sha256:{fingerprint}", f"SHA256:{fingerprint.upper()}", context):
+        for verify in (
+            str(pem),
+            pem,
+            f"sha256:{fingerprint}",
+            f"SHA256:{fingerprint.upper()}",
+            context,
+        ):
             async with nvrclient.connect(recorder.url, "ADMIN", PASSWORD, verify=verify) as nvr:  # type: ignore[arg-type]
                 assert nvr.is_open
         with pytest.warns(UserWarning, match="verify=False"):
@@ -252,7 +262,15 @@ async def test_a_pem_file_that_is_none() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["127.0.0.1", "ftp://127.0.0.1", "http://", "http://u:p@127.0.0.1", "http://h/x", "http://h:99999"]
+    "url",
+    [
+        "127.0.0.1",
+        "ftp://127.0.0.1",
+        "http://",
+        "http://u:p@127.0.0.1",
+        "http://h/x",
+        "http://h:99999",
+    ],
 )
 def test_urls_that_mean_nothing(url: str) -> None:
     with pytest.raises(ValueError, match="^url: "):
@@ -311,7 +329,9 @@ def test_row_24_refused_for_now(transport: str) -> None:
             assert e.value.retry_after
             times = [r.time for r in recorder.requests if ("CMD", "START") in r.params]
             assert len(times) == 5
-            assert all(after - before >= 3.0 for before, after in zip(times, times[1:], strict=False))
+            assert all(
+                after - before >= 3.0 for before, after in zip(times, times[1:], strict=False)
+            )
             recorder.push_answers[1] = PushAnswer.OK
             async with nvr.camera(1).live("h264", transport=transport) as stream:  # type: ignore[arg-type]
                 await take(stream, 2)
@@ -432,14 +452,20 @@ async def test_rows_40_to_45_bad_parts_cost_no_other() -> None:
 
     def part(body: bytes, kind: str = "image/jpeg", length: str | None = None) -> bytes:
         size = length if length is not None else str(len(body))
-        return f"--myboundary\r\nContent-type: {kind}\r\nContent-Length: {size}\r\n\r\n".encode() + body + b"\r\n"
+        return (
+            f"--myboundary\r\nContent-type: {kind}\r\nContent-Length: {size}\r\n\r\n".encode()
+            + body
+            + b"\r\n"
+        )
 
     async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
         plain = logs_in(request)
         if plain is not None:
             writer.write(plain)
             return
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=--myboundary\r\n\r\n")
+        writer.write(
+            b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=--myboundary\r\n\r\n"
+        )
         bad = [
             part(b"not a picture"),
             part(pictures[0], length=str(len(pictures[0]) + 5)),
