@@ -119,13 +119,14 @@ class Assembler:
         first_seen = True
         if packet.lost or packet.opens:
             first_seen = packet.opens
-            self._lost += packet.lost
             self._break_off(packet)
-        if unit is None or unit.timestamp != timestamp:
+        if unit is None or unit.timestamp != timestamp or packet.opens:
             if unit is not None:
                 self._finish(done)
+            self._lost += packet.lost  # what was lost before a picture is no loss of the one before
             unit = self._begin(packet, first_seen=first_seen)
         elif not first_seen:
+            self._lost += packet.lost
             unit.damage = "loss"
         self._marked_at = None
         if packet.extension is not None:
@@ -154,6 +155,16 @@ class Assembler:
             self._finish(done)
         return done
 
+    def close(self) -> list[AccessUnit]:
+        """No more packets: return the picture in progress, whole only if a marker ended it."""
+        done: list[AccessUnit] = []
+        unit = self._unit
+        if unit is not None:
+            if self._marked_at is None:
+                unit.damage = unit.damage or "interrupted"
+            self._finish(done)
+        return done
+
     def _begin(self, packet: RtpPacket, *, first_seen: bool) -> AccessUnit:
         unit = self._unit
         if (
@@ -164,7 +175,7 @@ class Assembler:
             if self._ended_at is not None:
                 unit.continues = self._ended_at == packet.timestamp and not packet.opens
                 if not unit.continues:
-                    self._confirmed = True
+                    self._confirmed = self._confirmed or (first_seen and not packet.opens)
                     self._ended_at = None
         unit.timestamp = packet.timestamp
         unit.opens = unit.opens or packet.opens
@@ -173,14 +184,14 @@ class Assembler:
         return unit
 
     def _break_off(self, packet: RtpPacket) -> None:
-        """Packets are missing, or another sender begins: what is unfinished stays unfinished."""
+        """Packets are missing, or another sender begins: what is unfinished stays unfinished.
+
+        A marker that is not believed says nothing about what is missing behind it; where another sender begins
+        and nothing is known to be missing, it is taken at its word.
+        """
         self._depacketizer.break_off()
         unit = self._unit
-        if unit is None:
-            return
-        if unit.timestamp == packet.timestamp and not packet.opens:
-            unit.damage = "loss"
-        elif self._marked_at is None or not unit.has_slice:
+        if unit is not None and (packet.lost or self._marked_at is None):
             unit.damage = unit.damage or "loss"
 
     def _add(self, unit: AccessUnit, units: Iterable[bytes]) -> None:
@@ -198,12 +209,22 @@ class Assembler:
             nal = NalUnit(data, self.codec, kind, unit.timestamp)
             unit.nal_units.append(nal)
             if nal.is_slice:
+                if unit.opens and not unit.has_slice and not self._is_first_slice(data):
+                    unit.damage = unit.damage or "loss"  # before the first packet of this sender
                 unit.has_slice = True
                 if self._ended_at == unit.timestamp:  # the marker came before the picture's end
                     self._believed = False
                     if unit.continues and not unit.damage:
                         unit.damage = "early marker"
                         self._count("early marker")
+
+    def _is_first_slice(self, data: bytes) -> bool:
+        """Whether a slice is the first of its picture.
+
+        H.264: first_mb_in_slice = 0, as ue(v) one bit 1; H.265: first_slice_segment_in_pic_flag.
+        """
+        position = 1 if self._is_h264 else 2
+        return len(data) > position and data[position] > 0x7F
 
     def _finish(self, done: list[AccessUnit]) -> None:
         """The picture in progress is over; one without a slice stays, as the front of the next."""

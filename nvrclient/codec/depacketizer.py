@@ -7,7 +7,9 @@
 | middle or end without a start | dropped, "fragment without start" |
 | second start before the end | the first unit is dropped, "fragment without end"; the second goes on |
 | another type in the middle | dropped whole, "fragment of another type" |
-| a whole NAL unit before the end | the unfinished one is dropped, "fragment without end" |
+| the same, start and end in one packet | both are dropped |
+| a whole NAL unit before the end | both are dropped, "fragment without end": the picture is damaged |
+| a type that is no NAL unit's | dropped whole, "unsupported type" |
 | no bytes behind the headers | accepted; the reserved bit too |
 """
 

@@ -49,18 +49,24 @@ class H264Depacketizer:
         kind = indicator & 0x1F
         if kind == FU_A:
             if start + 2 > end:
+                self._fragments.clear()
                 raise BadPayloadError("short fragment")
             header = data[start + 1]
             unit_type = header & 0x1F
             fragments = self._fragments
             if not header & 0x80:
                 fragments.add(unit_type, data[start + 2 : end])
+            elif not 1 <= unit_type <= 23:
+                fragments.clear()
+                raise BadPayloadError(f"unsupported type {unit_type}")
             else:
                 broken = fragments.unfinished
                 fragments.begin(
                     bytes((indicator & 0xE0 | unit_type,)), unit_type, data[start + 2 : end]
                 )
                 if broken:
+                    if header & 0x40:
+                        fragments.clear()
                     raise BadPayloadError("fragment without end")
             if header & 0x40:
                 return _units(fragments.end())
@@ -77,7 +83,8 @@ class H264Depacketizer:
             return units
         if annexb.has_start_code(data[start : start + 4]):
             return _units(data[start:end])
-        raise BadPayloadError(f"unsupported type {kind}", damage=False)
+        # STAP-B, MTAP16, MTAP24, FU-B carry pieces of the picture; what types 30 and 31 carry nobody says
+        raise BadPayloadError(f"unsupported type {kind}", damage=STAP_A < kind < 30)
 
 
 def _units(unit: bytes) -> list[bytes]:

@@ -25,6 +25,7 @@ PPS = 34
 ACCESS_UNIT_DELIMITER = 35
 AP = 48
 FU = 49
+PACI = 50
 
 
 class H265Depacketizer:
@@ -52,17 +53,22 @@ class H265Depacketizer:
         if start == end:
             raise BadPayloadError("empty", damage=False)
         if start + 2 > end:
+            self._fragments.clear()
             raise BadPayloadError("short NAL unit")
         first = data[start]
         kind = first >> 1 & 0x3F
         if kind == FU:
             if start + 3 > end:
+                self._fragments.clear()
                 raise BadPayloadError("short fragment")
             header = data[start + 2]
             unit_type = header & 0x3F
             fragments = self._fragments
             if not header & 0x80:
                 fragments.add(unit_type, data[start + 3 : end])
+            elif unit_type >= AP:
+                fragments.clear()
+                raise BadPayloadError(f"unsupported type {unit_type}")
             else:
                 broken = fragments.unfinished
                 fragments.begin(
@@ -71,6 +77,8 @@ class H265Depacketizer:
                     data[start + 3 : end],
                 )
                 if broken:
+                    if header & 0x40:
+                        fragments.clear()
                     raise BadPayloadError("fragment without end")
             if header & 0x40:
                 return _units(fragments.end())
@@ -87,7 +95,8 @@ class H265Depacketizer:
             if any(unit[0] >> 1 & 0x3F >= AP for unit in units):
                 raise BadPayloadError("aggregation nested")
             return units
-        raise BadPayloadError(f"unsupported type {kind}", damage=False)
+        # PACI carries a piece of the picture; what types above it carry nobody says
+        raise BadPayloadError(f"unsupported type {kind}", damage=kind == PACI)
 
 
 def _units(unit: bytes) -> list[bytes]:

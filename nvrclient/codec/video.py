@@ -123,18 +123,16 @@ class VideoTrack:
         """Do what is due by `now`: give up a gap, end a picture that silence has ended."""
         for due in self.reorder.flush(now):
             self._take(due, now)
-        if self._assembler is not None:
+        if self._assembler is not None and self.reorder.deadline is None:
             for unit in self._assembler.flush(now):
                 self._finish(unit, now)
 
     @property
     def deadline(self) -> float | None:
         """When `flush` has something to do, on the monotonic clock; None: nothing."""
-        gap = self.reorder.deadline
-        silence = self._assembler.deadline if self._assembler is not None else None
-        if gap is None or silence is None:
-            return silence if gap is None else gap
-        return min(gap, silence)
+        if self.reorder.deadline is not None:  # no silence: packets wait behind a gap
+            return self.reorder.deadline
+        return self._assembler.deadline if self._assembler is not None else None
 
     @property
     def is_waiting(self) -> bool:
@@ -144,6 +142,10 @@ class VideoTrack:
     def interrupt(self, reason: DiscontinuityReason) -> None:
         """The stream broke and will start over: tell it now, and again before the next frame."""
         self.reorder.reset(settle=self._settle)
+        for unit in self._assembler.close() if self._assembler is not None else ():
+            self.frames += 1
+            self._lost += unit.lost
+            self._drop(unit.damage or "interrupted")
         self._retire_assembler()
         self._ssrc = None
         self._waiting = True
@@ -176,6 +178,8 @@ class VideoTrack:
     def _take(self, packet: RtpPacket, now: float) -> None:
         codec = PAYLOAD_TYPES[packet.payload_type]
         if self._assembler is None or self._assembler.codec is not codec:
+            for unit in self._assembler.close() if self._assembler is not None else ():
+                self._finish(unit, now)
             self._retire_assembler()
             self._assembler = Assembler(_DEPACKETIZERS[codec]())
             self._sets = {}
@@ -202,6 +206,7 @@ class VideoTrack:
             self._waiting = True
             self._interruption = self._interruption or "loss"
         if unit.damage:
+            self._forget_stale_sets(unit)
             self._drop(unit.damage)
             return
         self._complete(now)
@@ -284,7 +289,7 @@ class VideoTrack:
         """Take the picture's parameter sets, if it has any; return the format from here on."""
         brought: dict[int, tuple[bytes, ...]] = {}
         for nal in unit.nal_units:
-            if nal.is_parameter_set:
+            if nal.is_parameter_set and nal.data not in brought.get(nal.type, ()):
                 brought[nal.type] = (*brought.get(nal.type, ()), nal.data)
         if all(self._sets.get(kind) == sets for kind, sets in brought.items()):
             return self.format
@@ -312,6 +317,7 @@ class VideoTrack:
 
     def _retire_assembler(self) -> None:
         if self._assembler is not None:
+            self._lost += self._assembler.lost
             for reason, count in self._assembler.malformed.items():
                 self.malformed[reason] = self.malformed.get(reason, 0) + count
             self._assembler = None

@@ -73,7 +73,7 @@ class Reorder:
         self._newest = 0  # the highest time stamp seen, on the 32-bit circle
         self._waiting: dict[int, RtpPacket] = {}
         self._gap_since = 0.0
-        self._given_up: dict[int, None] = {}  # in order of age
+        self._given_up: dict[int, int] = {}  # number -> time stamp after its gap, in order of age
         self._probation: RtpPacket | None = None
 
     @property
@@ -106,6 +106,9 @@ class Reorder:
                 self._clear_probation()
             if not self._waiting:
                 return [packet]
+            if self._settling:
+                self._settling = False
+                packet.opens = True
             self.reordered += 1
             return [packet, *self._take_waiting(now)]
         ahead = (sequence_number - self._expected) & 0xFFFF
@@ -146,7 +149,7 @@ class Reorder:
             self.lost += missing
             first.lost = missing
             for number in range(max(0, missing - MAX_REMEMBERED), missing):
-                self._given_up[(expected + number) & 0xFFFF] = None
+                self._given_up[(expected + number) & 0xFFFF] = first.timestamp
             while len(self._given_up) > MAX_REMEMBERED:
                 del self._given_up[next(iter(self._given_up))]
         self._expected = nearest
@@ -169,8 +172,8 @@ class Reorder:
         number = packet.sequence_number
         if behind >= 0x80000000:  # newer than anything seen: no copy of an old packet
             return self._suspect(packet)
-        if number in self._given_up:
-            del self._given_up[number]
+        after = self._given_up.pop(number, None)
+        if after is not None and (after - packet.timestamp) & 0xFFFFFFFF < 0x80000000:
             self.late += 1
         else:
             self.duplicates += 1
@@ -205,8 +208,12 @@ class Reorder:
         expected = self._expected
         for number in sorted(self._waiting, key=lambda number: (number - expected) & 0xFFFF):
             waited = self._waiting[number]
-            waited.lost = (number - self._expected) & 0xFFFF
-            self.lost += waited.lost
+            if self._settling:
+                self._settling = False
+                waited.opens = True
+            else:
+                waited.lost = (number - self._expected) & 0xFFFF
+                self.lost += waited.lost
             self._expected = (number + 1) & 0xFFFF
             due.append(waited)
         self._waiting.clear()
