@@ -19,7 +19,7 @@ from rich.table import Table
 import nvrclient
 from nvrclient.cli.exits import USAGE, fail, first_of, run, until_told
 from nvrclient.cli.meter import Meter
-from nvrclient.cli.tables import bits, clock, keep_showing, packets, plain_table
+from nvrclient.cli.tables import bits, clock, keep_showing, plain_table
 from nvrclient.errors import NVRError, ProtocolError
 from nvrclient.frames import Codec, Discontinuity, VideoFrame
 from nvrclient.simulator import Clip, SimulatedRecorder, read_number
@@ -60,8 +60,10 @@ def demo(
                 typer.echo(json.dumps(result))
             else:
                 console.print(_sentence(result), markup=False, soft_wrap=True)
-        console.print(f"JPEG files in {where}", markup=False, soft_wrap=True)
-        if not all(result["ok"] for result in results):
+        right = sum(result["ok"] for result in results)
+        verdict = f"{right} of {len(results)} streams right; JPEG files in {where}"
+        console.print(verdict, markup=False, soft_wrap=True)
+        if right < len(results):
             raise typer.Exit(1)
 
     run(command)
@@ -172,7 +174,7 @@ def _number_in(path: Path, frame: VideoFrame) -> int | None:
 
 
 def _table(views: list[View]) -> Table:
-    numbers = ("fps", "bit rate", "loss", "decoded")
+    numbers = ("fps", "bit rate", "lost", "decoded")
     table = plain_table("camera", "codec", "transport", *numbers, "wall clock", right=numbers)
     now = asyncio.get_running_loop().time()
     for view in views:
@@ -184,7 +186,7 @@ def _table(views: list[View]) -> Table:
             view.transport,
             f"{fps:.1f}",
             bits(bit_rate),
-            packets(view.lost),
+            str(view.lost),
             str(view.decoded),
             clock(last.time if last is not None else None),
         )
@@ -193,19 +195,16 @@ def _table(views: list[View]) -> Table:
 
 def _sentence(result: dict[str, Any]) -> str:
     """Say how one stream did."""
-    lost = packets(result["lost"])
-    start = (
-        f"camera {result['camera']} {result['codec']} over {result['transport']}:"
-        f" {result['decoded']} pictures decoded, {result['fps']:.1f} a second, {lost} lost;"
-    )
+    rest = f"{result['decoded']} decoded, {result['lost']} lost"
+    stream = f"camera {result['camera']} {result['codec']} over {result['transport']}"
     if result["error"] is not None:
-        return f"{start} WRONG: {result['error']}"
+        return f"{stream}: WRONG: {result['error']}; {rest}"
     if result["file"] is None:
-        return f"{start} WRONG: no picture"
-    name = Path(result["file"]).name
+        return f"{stream}: WRONG: no picture; {rest}"
+    name, number = Path(result["file"]).name, result["number"]
     if result["ok"]:
-        return f"{start} {name} shows picture {result['number']}: right"
-    return f"{start} WRONG: {name} shows picture {result['number']}, not {result['expected']}"
+        return f"{name} shows picture {number}: right; {rest}"
+    return f"{name} shows picture {number}: WRONG: it is {result['expected']}; {rest}"
 
 
 def _new_folder() -> str:

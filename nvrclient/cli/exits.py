@@ -83,7 +83,7 @@ def until_told() -> Generator[asyncio.Event]:
     def restore() -> None:
         for number, handler in before.items():
             loop.remove_signal_handler(number)
-            signal.signal(number, handler)
+            signal.signal(number, handler or signal.SIG_DFL)
 
     def tell() -> None:
         told.set()

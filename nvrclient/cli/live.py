@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -17,7 +17,7 @@ from nvrclient.camera import MAX_CAMERA, TransportOption
 from nvrclient.cli import recorder
 from nvrclient.cli.exits import USAGE, fail, first_of, run, until_told
 from nvrclient.cli.meter import Meter
-from nvrclient.cli.tables import bits, clock, keep_showing, packets, plain_table
+from nvrclient.cli.tables import bits, clock, keep_showing
 from nvrclient.frames import AudioFrame, StreamItem, VideoFrame
 
 
@@ -33,8 +33,11 @@ def live(
     password: recorder.Password = "",
     verify: recorder.Verify = "",
     codec: Annotated[
-        str, typer.Option(help="H264, H265 or JPEG; found out when not given.", show_default=False)
-    ] = "",
+        Literal["H264", "H265", "JPEG"] | None,
+        typer.Option(
+            case_sensitive=False, help="Found out when not given, which may take some seconds."
+        ),
+    ] = None,
     transport: Annotated[
         TransportOption, typer.Option(help="udp is RTP to a port of this computer.")
     ] = "http",
@@ -60,7 +63,7 @@ def live(
     async def command() -> None:
         async with session as nvr:
             try:
-                stream = nvr.camera(camera).live(codec or None, transport=transport, audio=audio)
+                stream = nvr.camera(camera).live(codec, transport=transport, audio=audio)
             except ValueError as error:
                 fail(error, USAGE)
             async with stream:
@@ -136,22 +139,21 @@ def _iso(time: datetime | None) -> str | None:
 
 
 def _table(camera: int, stream: nvrclient.LiveStream, meter: Meter) -> Table:
-    numbers = ("fps", "bit rate", "loss", "pictures", "audio")
-    table = plain_table(
-        "camera", "codec", "transport", *numbers, "state", "wall clock", right=numbers
-    )
+    stats, shape, last = stream.stats, stream.format, meter.last
     fps, bit_rate = meter.rates(asyncio.get_running_loop().time())
-    stats = stream.stats
-    table.add_row(
-        str(camera),
-        stream.codec or "",
-        stats.transport or "",
-        f"{fps:.1f}",
-        bits(bit_rate),
-        packets(stats.lost),
-        str(meter.pictures),
-        str(meter.sounds),
-        stream.state,
-        clock(meter.last.time if meter.last is not None else None),
-    )
+    size = f" {shape.width}x{shape.height}" if shape is not None else ""
+    rows = {
+        "camera": camera,
+        "codec": f"{stream.codec or 'finding out'}{size}",
+        "transport": stats.transport or "",
+        "state": stream.state,
+        "pictures": f"{meter.pictures}, {fps:.1f} a second",
+        "bit rate": bits(bit_rate),
+        "audio": f"{meter.sounds} frames",
+        "lost": f"{stats.lost} packets",
+        "wall clock": clock(last.time) if last is not None else "",
+    }
+    table = Table.grid(padding=(0, 2))
+    for name, value in rows.items():
+        table.add_row(name, str(value))
     return table

@@ -74,7 +74,5 @@ def _description(recorder: SimulatedRecorder) -> str:
     ]
     if recorder.certificate is not None:
         lines.append(f"  certificate  {recorder.certificate}")
-    exports = " ".join(f"{name}={shlex.quote(value)}" for name, value in settings.items())
-    return "\n".join(
-        [*lines, "Try in another terminal:", f"  export {exports}", "  nvrclient live 1"]
-    )
+    exports = [f"  export {name}={shlex.quote(value)}" for name, value in settings.items()]
+    return "\n".join([*lines, "Try in another terminal:", *exports, "  nvrclient live 1"])

@@ -17,7 +17,7 @@ REFRESH = 0.25
 
 def plain_table(*columns: str, right: Iterable[str] = ()) -> Table:
     """Return an empty table; the columns named in `right` are numbers."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", no_wrap=True)
     return table
@@ -44,8 +44,3 @@ def clock(time: datetime | None) -> str:
     if time is None:
         return ""
     return f"{time:%H:%M:%S}.{time.microsecond // 1000:03} {time:%Z}"
-
-
-def packets(count: int) -> str:
-    """Write a number of packets."""
-    return "1 packet" if count == 1 else f"{count} packets"
