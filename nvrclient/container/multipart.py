@@ -63,12 +63,8 @@ _MAX_CACHED_HEADS = 64  # per stream; nearly all RTP parts have the one length o
 _MAX_CACHED_HEAD_BYTES = 256  # so that odd headers cannot make the cache large
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2
-_DIGITS = re.compile(
-    r"[0-9]+"
-)  # int() would also take signs, underscores and other scripts' digits
-_LINE_REST = re.compile(
-    rb"--|[ \t]{0,64}\r?\n"
-)  # after a delimiter: the closing mark, or the line's end
+_DIGITS = re.compile(r"[0-9]+")  # int() also takes signs, underscores, other scripts' digits
+_LINE_REST = re.compile(rb"--|[ \t]{0,64}\r?\n")  # behind a delimiter: closing mark, or line end
 _LINE_REST_CUT = re.compile(rb"-|[ \t]{0,64}\r?")  # the beginning of either
 
 _NO = -1
@@ -336,7 +332,7 @@ class _Reader(ABC, Generic[_T]):
         left = len(buffer) - pos
         return _MORE if left < len(delimiter) and delimiter.startswith(buffer[pos:]) else _NO
 
-    def _boundary(self, buffer: _Buffer, pos: int, out: list[_T]) -> int:  # noqa: ARG002  # PartReader's takes parts here
+    def _boundary(self, buffer: _Buffer, pos: int, out: list[_T]) -> int:  # noqa: ARG002
         at = self._delimiter_at(buffer, pos)
         if at == _MORE:
             return self._wait(pos)
@@ -507,11 +503,8 @@ class PartReader(_Reader[Part]):
 
     def _begin(self, head: _Head, block: bytes, out: list[Part]) -> None:  # noqa: ARG002
         self._suspect = False
-        if (
-            block.endswith(b"\r")
-            and len(block) < _MAX_CACHED_HEAD_BYTES
-            and head.length is not None
-        ):
+        usual = block.endswith(b"\r") and len(block) < _MAX_CACHED_HEAD_BYTES
+        if usual and head.length is not None:
             if len(self._heads) >= _MAX_CACHED_HEADS:
                 self._heads.clear()
             self._heads[block[:-1]] = head
@@ -523,11 +516,11 @@ class PartReader(_Reader[Part]):
             return self._wait(pos)
         at = self._delimiter_at(buffer, end)
         if at >= 0:
-            # In step, but other lengths did not count the line end and this one does.
-            counted = self._spaced and at - end < 2 <= at - pos and buffer[at - 2 : at] == b"\r\n"
-            return (
-                self._desync("", buffer, pos) if counted else self._take(buffer, pos, end, out, at)
-            )
+            # In step; but if other lengths did not count the line end and this one does, it is a lie.
+            inside = at - end < 2 <= at - pos and buffer[at - 2 : at] == b"\r\n"
+            if self._spaced and inside:
+                return self._desync("", buffer, pos)
+            return self._take(buffer, pos, end, out, at)
         if buffer.startswith(b"\r\n", end) and not self._suspect:
             self._suspect = _find(buffer, self._delimiter, pos, end) >= 0
             if not self._suspect:
@@ -562,9 +555,8 @@ class PartReader(_Reader[Part]):
     def _last(self, out: list[Part]) -> None:
         buffer, end = self._buffer, self._head.length or 0
         unclear = self._suspect or _find(buffer, self._delimiter, 0, end) >= 0
-        if (
-            not unclear
-        ):  # anything behind the body that is no delimiter would have been found out before
+        # Anything behind the body that cannot lead to a delimiter has been found out before.
+        if not unclear:
             del buffer[: self._take(buffer, 0, end, out, end)]
 
     def _desync(self, message: str, buffer: _Buffer, pos: int) -> int:  # noqa: ARG002

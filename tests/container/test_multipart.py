@@ -376,6 +376,23 @@ def test_row_41_a_huge_length_reserves_nothing() -> None:
     assert [item.body for item in reader.feed(whole() + END)] == list(BODIES)
 
 
+@pytest.mark.parametrize("text", [b"\xb2", b"5" * 5000, b"000000005", b"0" * 5000])
+def test_row_40_digits_that_int_would_choke_on(text: bytes) -> None:
+    reader = PartReader()
+    data = part(b"one") + part(b"12345").replace(b"Length: 5", b"Length: " + text) + part(b"two")
+    assert read(data, None, reader) == [b"one", b"two"]
+    assert reader.desyncs == 1
+
+
+@pytest.mark.parametrize("values", [("5", "6"), ("6", "5"), ("5", "+5"), ("5", "05")])
+def test_row_40_two_lengths_that_differ(values: tuple[str, str]) -> None:
+    reader = PartReader()
+    both = "\r\nContent-Length: ".join(values).encode()
+    data = part(b"one") + part(b"12345").replace(b"Length: 5", b"Length: " + both) + part(b"two")
+    assert read(data, None, reader) == [b"one", b"two"]
+    assert (reader.desyncs, reader.bad_parts) == (1, 0)
+
+
 # --- headers
 
 
@@ -446,6 +463,31 @@ def test_row_44_a_body_with_a_length_is_never_searched() -> None:
                 ]
                 assert state(reader)[:4] == (4, 0, 0, 0)
             assert joined(whole([b"one", body, b"two"]) + END, 9) == [b"one", body, b"two"]
+
+
+def test_row_44_without_a_length_the_delimiter_counts_at_the_beginning_of_a_line_only() -> None:
+    bodies = [
+        b"ab--myboundary\r\ncd",
+        b"\r--myboundary--\r\n",
+        b"a\r\n--myboundaryx\r\n--myboundar",
+    ]
+    data = b"".join(part(body, None) for body in bodies) + END
+    for at in range(len(data)):
+        reader, parser = PartReader(), MultipartParser()
+        assert [item.body for item in reader.feed(data[:at]) + reader.feed(data[at:])] == bodies
+        assert join(parser.feed(data[:at]) + parser.feed(data[at:])) == bodies
+    assert joined(data, 1) == bodies
+
+
+def test_row_43_headers_cut_by_the_next_delimiter() -> None:
+    """Also where the delimiter's line could pass for a header."""
+    for delimiter in (b"--myboundary", b"--my:boundary"):
+        cut = delimiter + b"\r\nContent-type: image/jpeg\r\n"
+        data = part(b"one", delimiter=delimiter) + cut + part(b"two", delimiter=delimiter)
+        for size in (None, 1):
+            reader = PartReader()
+            assert read(data, size, reader) == [b"one", b"two"]
+            assert (reader.bad_parts, reader.desyncs) == (1, 0)
 
 
 # --- ends
@@ -563,6 +605,37 @@ def test_row_39_memory_is_bounded_and_the_stream_goes_on(flood: str, lead: str) 
         tracemalloc.stop()
     assert [item.body for item in reader.feed(b"\r\n" + END + whole())][-3:] == list(BODIES)
     assert reader.oversize == (lead == "in a body without a length")
+
+
+def test_row_39_a_delimiter_just_past_the_cap_is_found_alike_in_any_pieces() -> None:
+    for over in range(-3, 20):
+        body = b"x" * (100 + over)
+        data = part(b"one") + part(body, None)[:-2] + part(b"12345") + part(b"two") + END
+        once, bytewise = PartReader(max_part_bytes=100), PartReader(max_part_bytes=100)
+        assert read(data, None, once) == read(data, 1, bytewise)
+        assert state(once) == state(bytewise)
+
+
+def test_row_39_a_body_that_holds_the_delimiter_is_searched_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked = 0
+
+    def find(buffer: bytes | bytearray, needle: bytes, start: int, end: int) -> int:
+        nonlocal looked
+        looked += end - start
+        return buffer.find(needle, start, end)
+
+    monkeypatch.setattr(multipart, "_find", find)
+    delimiter = b"--" + b"x" * 2000
+    body = b"y" * 50_000 + delimiter
+    data = part(body, delimiter=delimiter) + part(b"two", delimiter=delimiter)
+    reader = PartReader()
+    assert read(part(b"one", delimiter=delimiter), None, reader) == [b"one"]
+    first = len(delimiter) + len(body)
+    assert [item.body for item in reader.feed(data[:first])] == []
+    assert read(data[first:], 1, reader) == [body, b"two"]
+    assert looked < 4 * len(data)
 
 
 def test_row_39_the_cap_itself() -> None:
