@@ -391,6 +391,7 @@ class Connection:
 
     async def command(self, command: Callable[[Uid], Command]) -> Reply:
         """Send a command under any UID of the session, with one more login if that one is gone."""
+        shown = command(Uid(""))
         for _ in range(2):
             async with self._uid_lock:
                 slot = self._table.any() or await self._obtain()
@@ -399,8 +400,8 @@ class Connection:
             except UidGoneError:
                 continue
         raise CommandError(
-            f"{command(slot.uid)}: the recorder refuses a UID that it has just issued (HTTP 401)",
-            command=command(slot.uid).name,
+            f"{shown}: the recorder refuses a UID that it has just issued (HTTP 401)",
+            command=shown.name,
             status=401,
         )
 

@@ -6,11 +6,11 @@ import asyncio
 import ssl
 import warnings
 import weakref
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from datetime import tzinfo
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 
 from nvrclient.camera import Camera
 from nvrclient.codec.aac import SAMPLE_RATES as AAC_RATES
@@ -200,7 +200,7 @@ class Session:
 
         async def ask() -> list[CameraStatus]:
             status = None
-            for command in (lambda _uid: camera_commands.BARE, camera_commands.with_uid):
+            for command in (camera_commands.bare, camera_commands.with_uid):
                 reply = await connection.command(command)
                 status = reply.status
                 if status == 200 and (found := camera_commands.parse_cameras(reply.body)):
@@ -214,7 +214,7 @@ class Session:
         return await connection.inform("cameras", ask)
 
     async def command(
-        self, name: str, params: Iterable[tuple[str, str | int]] | dict[str, str | int] = ()
+        self, name: str, params: Iterable[tuple[str, str | int]] | Mapping[str, str | int] = ()
     ) -> bytes:
         """Send any CGI command under the session's UID and return the answer's body, at most 1 MiB.
 
@@ -264,10 +264,12 @@ class Session:
 
 
 def _pairs(
-    params: Iterable[tuple[str, str | int]] | dict[str, str | int],
+    params: Iterable[tuple[str, str | int]] | Mapping[str, str | int],
 ) -> Iterable[tuple[str, str | int]]:
-    """Return pairs, from pairs or from a dict."""
-    return params.items() if isinstance(params, dict) else params
+    """Return pairs, from pairs or from a mapping."""
+    if isinstance(params, Mapping):
+        return cast("Mapping[str, str | int]", params).items()
+    return params
 
 
 def _dropped(connection: Connection) -> None:

@@ -7,9 +7,12 @@ import re
 from nvrclient.commands.command import Command, Uid
 from nvrclient.frames import CameraStatus
 
-BARE = Command("as_getinfo.cgi", (("FILE", "2"),))
-
 _LINE = re.compile(rb"^\s*CAM_CONNECT_0*([0-9]{1,3})CH\s*=\s*\"?([0-9])", re.MULTILINE)
+
+
+def bare(_uid: Uid) -> Command:
+    """The form seen in the field: it carries no UID."""
+    return Command("as_getinfo.cgi", (("FILE", "2"),))
 
 
 def with_uid(uid: Uid) -> Command:

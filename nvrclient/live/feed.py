@@ -230,8 +230,7 @@ class HttpFeed(Feed):
             return
         cut = " in the middle of a part" if parts.truncated else ""
         raise StreamEndedError(
-            f"live {comp} of camera {self._camera}: the recorder closed the stream{cut} after"
-            f" {parts.parts} parts"
+            f"live {comp} of camera {self._camera}: the recorder closed the stream{cut}"
         )
 
     async def aclose(self) -> None:

@@ -175,11 +175,12 @@ class LiveSource:
 
     async def _run(self) -> None:
         """START, watch, STOP; again with the next codec or transport while nothing comes, and after a break."""
-        tries = self._tries()
+        tries: list[tuple[Transport, Codec]] = self._tries()
         at = uids_gone = 0
         backoff = FIRST_BACKOFF
         while True:
-            transport, codec = tries[at]
+            transport: Transport = tries[at][0]
+            codec = tries[at][1]
             frames = self.demuxer.video.frames
             error: NVRError
             try:
@@ -208,7 +209,8 @@ class LiveSource:
                 continue
             if not self._connection.options.reconnect or isinstance(error, _FATAL):
                 raise error
-            tries, at = [(transport, self.demuxer.video.codec or codec)], 0
+            going: tuple[Transport, Codec] = (transport, self.demuxer.video.codec or codec)
+            tries, at = [going], 0
             if self.demuxer.video.frames > frames:
                 backoff, uids_gone = FIRST_BACKOFF, 0
             self._interrupt(error)

@@ -83,7 +83,7 @@ def check_verify(verify: Verify) -> None:
     if isinstance(verify, str) and verify.lower().startswith("sha256:"):
         if not _FINGERPRINT.fullmatch(verify):
             raise ValueError('verify: write "sha256:" and 64 hexadecimal digits')
-    elif not isinstance(verify, bool | str | Path | ssl.SSLContext):
+    elif not isinstance(verify, bool | str | Path | ssl.SSLContext):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(
             "verify: True, False, the path of a PEM file, an ssl.SSLContext, or 'sha256:<hex>'"
         )
@@ -111,14 +111,15 @@ def load(verify: Verify, public: ssl.SSLContext) -> Trust:
         )
         authority = ssl.create_default_context(cafile=str(verify)) if pins else None
     except (OSError, ValueError, ssl.SSLError) as failure:
-        reason = type(failure).__name__
-    else:
-        reason = "" if pins else "no certificate in it"
-        if authority is not None and not authority.get_ca_certs():
-            authority = None  # no CA among them: only the certificates themselves can be meant
-    if reason:
-        raise ConnectionFailedError(f"verify: cannot read {str(verify)!r} as PEM ({reason})")
-    return Trust(_unverified(), pins, authority)
+        raise _unreadable(verify, type(failure).__name__) from None
+    if authority is None:
+        raise _unreadable(verify, "no certificate in it")
+    # Without a CA among them, only the certificates themselves can be meant.
+    return Trust(_unverified(), pins, authority if authority.get_ca_certs() else None)
+
+
+def _unreadable(verify: Verify, why: str) -> ConnectionFailedError:
+    return ConnectionFailedError(f"verify: cannot read {str(verify)!r} as PEM ({why})")
 
 
 async def shown_fingerprint(host: str, port: int, timeout: float) -> str | None:

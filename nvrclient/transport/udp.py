@@ -106,10 +106,8 @@ class RtpReceiver(asyncio.DatagramProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio: the socket is registered."""
         self._transport = cast("asyncio.DatagramTransport", transport)
-        if hasattr(transport, "max_size"):
-            transport.max_size = (
-                MAX_DATAGRAM  # asyncio's 256 KiB a read costs ten times the read itself
-            )
+        if hasattr(transport, "max_size"):  # asyncio's 256 KiB a read cost ten times the read itself
+            cast("Any", transport).max_size = MAX_DATAGRAM
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
         """asyncio: one datagram; read all others that are waiting behind it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import av
 from av.codec.context import CodecContext
@@ -31,7 +32,7 @@ def nal_units(frames: Iterable[VideoFrame]) -> list[bytes]:
 
 def decode(codec: Codec, pictures: Sequence[bytes]) -> list[Decoded]:
     """Decode coded pictures one by one; raises where PyAV finds a fault."""
-    context = CodecContext.create(AV_NAMES[codec], "r")
+    context: Any = CodecContext.create(AV_NAMES[codec], "r")
     context.options = {"err_detect": "explode"}
     context.thread_count = 1
     decoded: list[Decoded] = []
@@ -53,7 +54,7 @@ def number_of(picture: Decoded) -> int:
 
 def decode_aac(frames: Sequence[AudioFrame]) -> int:
     """Decode AAC with the configuration it came with; return the samples of one channel."""
-    context = CodecContext.create("aac", "r")
+    context: Any = CodecContext.create("aac", "r")
     context.extradata = frames[0].config
     context.options = {"err_detect": "explode"}
     samples = 0

@@ -273,7 +273,7 @@ async def test_a_pem_file_that_is_none() -> None:
     ],
 )
 def test_urls_that_mean_nothing(url: str) -> None:
-    with pytest.raises(ValueError, match="^url: "):
+    with pytest.raises(ValueError, match=r"^url: "):
         nvrclient.connect(url, "ADMIN", PASSWORD)
 
 
@@ -287,7 +287,7 @@ def test_urls_that_mean_nothing(url: str) -> None:
         {"max_uids": 17},
         {"g711": "xlaw"},
         {"aac_rate": 12345},
-        {"rtp_ports": range(0, 5)},
+        {"rtp_ports": range(5)},
         {"command_interval": -1},
     ],
 )
