@@ -131,15 +131,19 @@ class Assembler:
         self._marked_at = None
         if packet.extension is not None:
             unit.extension = packet.extension
-        try:
-            units = self._depacketizer.push(packet)
-        except BadPayloadError as bad:
-            self._count(bad.reason)
-            if bad.damage:
-                unit.damage = unit.damage or "malformed"
-            units = []
-        if units:
-            self._add(unit, units)
+        self._bytes += packet.end - packet.start
+        if self._bytes > MAX_ACCESS_UNIT:
+            self._oversize(unit)
+        elif unit.damage != "oversize":
+            try:
+                units = self._depacketizer.push(packet)
+            except BadPayloadError as bad:
+                self._count(bad.reason)
+                if bad.damage:
+                    unit.damage = unit.damage or "malformed"
+            else:
+                if units:
+                    self._add(unit, units)
         if packet.marker and unit.has_slice and not self._depacketizer.unfinished:
             self._ended_at = timestamp
             if self._believed and self._confirmed:
@@ -199,12 +203,8 @@ class Assembler:
             kind = data[0] & 0x1F if self._is_h264 else data[0] >> 1 & 0x3F
             if kind == self._delimiter and not unit.nal_units and unit.damage == "loss":
                 unit.damage = ""
-            self._bytes += len(data)
-            if self._bytes > MAX_ACCESS_UNIT or len(unit.nal_units) >= MAX_NAL_UNITS:
-                if unit.damage != "oversize":
-                    self._count("oversize")
-                unit.damage = "oversize"
-                unit.nal_units.clear()
+            if len(unit.nal_units) >= MAX_NAL_UNITS:
+                self._oversize(unit)
                 return
             nal = NalUnit(data, self.codec, kind, unit.timestamp)
             unit.nal_units.append(nal)
@@ -217,6 +217,14 @@ class Assembler:
                     if unit.continues and not unit.damage:
                         unit.damage = "early marker"
                         self._count("early marker")
+
+    def _oversize(self, unit: AccessUnit) -> None:
+        """Too much for one picture: nothing of it is kept, and what still comes of it is not looked at."""
+        if unit.damage != "oversize":
+            unit.damage = "oversize"
+            self._count("oversize")
+            self._depacketizer.break_off()
+            unit.nal_units.clear()
 
     def _is_first_slice(self, data: bytes) -> bool:
         """Whether a slice is the first of its picture.

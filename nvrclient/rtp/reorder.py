@@ -19,7 +19,8 @@ MAX_WAIT = 0.1
 """Seconds to wait for a missing packet: three pictures at 30 a second, less than an eye notices."""
 
 MAX_DROPOUT = 3000
-"""A larger gap is a jump of the sequence, not a loss (RFC 3550 A.1): a second and more of high-rate video."""
+"""A larger gap is a jump of the sequence, not a loss (RFC 3550 A.1): a second and more of high-rate video. A packet
+further behind is no copy but a jump back."""
 
 MAX_REMEMBERED = 1024
 """Packets given up that are remembered, to tell a late one from a duplicate."""
@@ -112,11 +113,11 @@ class Reorder:
             self.reordered += 1
             return [packet, *self._take_waiting(now)]
         ahead = (sequence_number - self._expected) & 0xFFFF
-        if ahead >= 0x8000:
+        if ahead <= MAX_DROPOUT:
+            return self._hold(packet, now)
+        if ahead >= 0x10000 - MAX_DROPOUT:
             return self._behind(packet, behind)
-        if ahead > MAX_DROPOUT:
-            return self._suspect(packet)
-        return self._hold(packet, now)
+        return self._suspect(packet)
 
     def flush(self, now: float) -> list[RtpPacket]:
         """Give up the gap at hand if its time is over at `now`; return the packets that waited behind it."""
