@@ -1,0 +1,1 @@
+"""What the library's hot paths cost, as ratios to a floor and to peers: ``python -m benchmarks``."""
