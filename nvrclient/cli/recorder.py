@@ -70,7 +70,11 @@ def _verify(text: str) -> bool | str | Path:
         return True
     if text.lower() == "off":
         return False
-    return text if text.startswith("sha256:") else Path(text)
+    if text.startswith("sha256:"):
+        return text
+    if not Path(text).is_file():
+        fail(f"--verify: {text!r} is no file; give a PEM file, sha256:<hex> or off", USAGE)
+    return Path(text)
 
 
 def _hide(password: str) -> None:
