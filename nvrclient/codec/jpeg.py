@@ -29,11 +29,8 @@ _SOI = b"\xff\xd8"
 _COMMENT = b"\xff\xfe"
 _EOI, _SOS = 0xD9, 0xDA
 _BARE_MARKERS = frozenset({0x01, *range(0xD0, 0xD8)})  # TEM and RST0…7: no length, no content
-_FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {
-    0xC4,
-    0xC8,
-    0xCC,
-}  # SOF0…15 without DHT, JPG and DAC
+# SOF0…15 without DHT, JPG and DAC.
+_FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 # In coded data FF 00 is a stuffed byte, FF D0…D7 a restart, FF FF fill: anything else ends it.
 _AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)

@@ -233,6 +233,17 @@ def test_the_first_frame_header_tells_the_size() -> None:
     assert parse_live_jpeg(jpeg[:end] + second + jpeg[end:]).width == 640
 
 
+def test_tables_before_the_frame_header_are_no_frame_header() -> None:
+    at, jpeg = jpeg_tables(), picture()
+    end = at + 2 + int.from_bytes(jpeg[at + 2 : at + 4], "big")
+    moved = jpeg[:2] + jpeg[at:end] + jpeg[2:at] + jpeg[end:]
+    assert parse_live_jpeg(moved) == LiveJpeg(moved, b"", b"", 640, 360, is_placeholder=False)
+
+
+def jpeg_tables() -> int:
+    return picture().index(b"\xff\xc4")
+
+
 BODY = chunk(INFO) + chunk(CAMERA) + flat(39, 37)
 
 

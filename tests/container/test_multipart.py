@@ -467,6 +467,7 @@ def test_row_44_a_body_with_a_length_is_never_searched() -> None:
 
 def test_row_44_without_a_length_the_delimiter_counts_at_the_beginning_of_a_line_only() -> None:
     bodies = [
+        b"--myboundaryx",
         b"ab--myboundary\r\ncd",
         b"\r--myboundary--\r\n",
         b"a\r\n--myboundaryx\r\n--myboundar",
@@ -681,6 +682,11 @@ def test_row_48_memory_of_remembered_headers_is_bounded() -> None:
     assert reader.parts == 20 * 203
     assert reader.desyncs == reader.bad_parts == 0
     assert len(reader._heads) <= 64
+    reader.feed(part(b"x").replace(b"Content-L", b"X: " + b"y" * 4000 + b"\r\nContent-L"))
+    reader.feed(part(b"x", eol=b"\n") + whole())
+    assert reader.desyncs == reader.bad_parts == 0
+    assert max(map(len, reader._heads)) < 256
+    assert all(head[-1:].isdigit() for head in reader._heads)
 
 
 # --- downloads
