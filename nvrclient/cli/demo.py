@@ -48,12 +48,12 @@ def demo(
     """
     if find_spec("av") is None:
         fail("demo decodes pictures, which needs PyAV: pip install 'nvrclient[media]'", USAGE)
+    where = _made(folder)
     console = Console(stderr=as_json, highlight=False)
     views = [View(camera, transport) for transport in ("http", "udp") for camera in CLIPS]
 
     async def command() -> None:
         await _watch(views, seconds, console)
-        where = folder or Path(await to_thread.run_sync(_new_folder))
         results = [await to_thread.run_sync(view.result, where) for view in views]
         for result in results:
             if as_json:
@@ -146,7 +146,6 @@ class View:
             expected = self._number_of(self.picture.frame)
             name = f"camera{self.camera}-{self.clip.codec}-{self.transport}-picture{expected}.jpg"
             path = folder / name
-            folder.mkdir(parents=True, exist_ok=True)
             path.write_bytes(self.picture.to_jpeg())
             number = _number_in(path, self.picture.frame)
             result |= {"file": str(path), "expected": expected, "number": number}
@@ -207,5 +206,12 @@ def _sentence(result: dict[str, Any]) -> str:
     return f"{name} shows picture {number}: WRONG: it is {result['expected']}; {rest}"
 
 
-def _new_folder() -> str:
-    return tempfile.mkdtemp(prefix="nvrclient-demo-")
+def _made(folder: Path | None) -> Path:
+    """Make the folder, or a temporary one; exit where that cannot be."""
+    try:
+        if folder is None:
+            return Path(tempfile.mkdtemp(prefix="nvrclient-demo-"))
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        fail(f"--folder: cannot make it: {error}", USAGE)
+    return folder

@@ -7,8 +7,8 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Generator
-from typing import NoReturn
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from typing import Any, NoReturn
 
 import typer
 
@@ -60,10 +60,10 @@ def fail(message: object, code: int) -> NoReturn:
     raise typer.Exit(code)
 
 
-def run(command: Callable[[], Awaitable[None]]) -> None:
+def run(command: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run a command in an event loop; what goes wrong with the recorder is one line and an exit code."""
     try:
-        asyncio.run(_awaited(command))
+        asyncio.run(command())
     except NVRError as error:
         fail(error, exit_code(error))
     except KeyboardInterrupt:
@@ -112,10 +112,6 @@ async def first_of(*endings: Awaitable[object], seconds: float | None = None) ->
         await asyncio.gather(*tasks, return_exceptions=True)
     for task in done:
         task.result()
-
-
-async def _awaited(command: Callable[[], Awaitable[None]]) -> None:
-    await command()
 
 
 def show_warning(message: Warning | str, *_: object, **__: object) -> None:

@@ -103,5 +103,8 @@ async def test_a_wrong_picture_is_told(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_what_it_takes() -> None:
+    ended = run_inside("demo", "--folder", f"{__file__}/folder")
+    assert ended.code == 2
+    assert ended.err.startswith("nvrclient: --folder: ")
     for arguments in (["--seconds", "0"], ["--seconds", "x"], ["extra"]):
         assert run_inside("demo", *arguments).code == 2
