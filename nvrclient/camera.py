@@ -73,6 +73,7 @@ class Camera:
             Wanted(
                 camera=self.number,
                 codec=wanted_codec or self._connection.codecs.get(self.number),
+                codec_is_sure=wanted_codec is not None,
                 transport=transport,
                 audio=bool(audio),
                 audio_codec=None if isinstance(audio, bool) else _codec(audio, video=False),

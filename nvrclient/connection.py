@@ -475,8 +475,8 @@ class Connection:
             challenge = digest.parse_challenge(headers)
         except AuthenticationError:
             return None
-        known = self._challenge is not None
-        return challenge if (challenge.stale if known else slot.fresh) else None
+        stale = challenge.stale and self._challenge is not None
+        return challenge if stale or slot.fresh else None
 
     def _beforehand(self, command: Command) -> Authorization | None:
         if self._challenge is None or self._refused is not None:

@@ -164,16 +164,14 @@ class HttpFeed(Feed):
                 await body.aclose()
 
     async def _check_is_stream(self, command: Command, body: Body) -> None:
-        if body.content_type.startswith("multipart/"):
-            return
-        if not body.content_type.startswith(("text/", "application/json")) and body.content_type:
-            return  # an unusual type: the parser finds out whether parts come
+        if not body.content_type.startswith(("text/", "application/json")):
+            return  # multipart/…; of an unusual type, or none, the parser finds out whether parts come
         head = b""
         with suppress(NVRError, TimeoutError):
             async with asyncio.timeout(HEAD_TIME):
                 head = await body.read()
         raise ProtocolError(
-            f"{command}: the recorder answered {body.content_type or 'no content type'!a} instead of"
+            f"{command}: the recorder answered {body.content_type!a} instead of"
             f" a stream, beginning {head[:60]!r}. Is this an i-PRO recorder, and may this user watch"
             " this camera?",
             reading="multipart/… in the answer to START",

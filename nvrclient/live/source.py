@@ -9,7 +9,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 import anyio
@@ -19,8 +19,11 @@ from nvrclient.connection import Connection, UidGoneError
 from nvrclient.errors import (
     AuthenticationError,
     CertificateMismatchError,
+    CommandError,
+    ConnectionFailedError,
     NVRError,
     SessionLimitError,
+    StreamEndedError,
     StreamStalledError,
     UnsupportedMediaError,
 )
@@ -54,10 +57,14 @@ _FATAL = (AuthenticationError, CertificateMismatchError)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a consumer asked for; sources of the same wish are shared."""
+    """What a consumer asked for; sources of the same wish are shared.
+
+    ``codec_is_sure``: the caller said it; a codec that is only remembered gives way to others when it is silent.
+    """
 
     camera: int
     codec: Codec | None
+    codec_is_sure: bool = field(compare=False)
     transport: Literal["http", "udp", "auto"]
     audio: bool
     audio_codec: Codec | None
@@ -198,24 +205,35 @@ class LiveSource:
             except NVRError as failure:
                 error = failure
             if not self._first_frame_given:
-                if not isinstance(error, StreamStalledError):
-                    raise error
+                if not self._may_go_on(error, tries[at : at + 2]):
+                    silent = isinstance(error, StreamStalledError | StreamEndedError)
+                    raise self._silence(error, tries) if silent else error
                 at += 1
-                if at == len(tries):
-                    raise self._silence(error, tries)
                 if tries[at][0] != transport:
-                    self.fallback = f"no packet came over UDP within {self._stall_time():g} s"
+                    self.fallback = str(error)
                 self.demuxer.interrupt("reconnect")
                 continue
             if not self._connection.options.reconnect or isinstance(error, _FATAL):
                 raise error
-            going: tuple[Transport, Codec] = (transport, self.demuxer.video.codec or codec)
-            tries, at = [going], 0
             if self.demuxer.video.frames > frames:
+                tries, at = self._tries((transport, self.demuxer.video.codec or codec)), 0
                 backoff, uids_gone = FIRST_BACKOFF, 0
+            elif isinstance(error, StreamStalledError):
+                at = (at + 1) % len(tries)  # the camera may have been set to another codec
             self._interrupt(error)
             await asyncio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311  jitter
             backoff = min(2 * backoff, MAX_BACKOFF)
+
+    def _may_go_on(self, error: NVRError, ahead: list[tuple[Transport, Codec]]) -> bool:
+        """Whether the next try makes sense before any picture has come: `ahead` is this one and the next, if any."""
+        if len(ahead) < 2 or isinstance(error, _FATAL):
+            return False
+        if isinstance(error, StreamStalledError | StreamEndedError):
+            return True
+        leaves_udp = ahead[0][0] != ahead[1][0]
+        return isinstance(error, CommandError | ConnectionFailedError) and (
+            leaves_udp or self._entered.done()
+        )
 
     async def _once(self, transport: Transport, codec: Codec) -> None:
         """One START to one STOP. Returns only by an exception."""
@@ -354,13 +372,20 @@ class LiveSource:
 
     # What to try, and what to say
 
-    def _tries(self) -> list[tuple[Transport, Codec]]:
+    def _tries(
+        self, proved: tuple[Transport, Codec] | None = None
+    ) -> list[tuple[Transport, Codec]]:
+        """Return what to try, in order; with `proved` what has given pictures, and the other codecs over it."""
         wanted = self.wanted
-        codec = wanted.codec or self._connection.codecs.get(wanted.camera)
-        codecs = [codec] if codec is not None else [Codec.H264, Codec.H265, Codec.JPEG]
-        transports: list[Transport] = (
-            ["udp", "http"] if wanted.transport == "auto" else [wanted.transport]
-        )
+        codecs = [Codec.H264, Codec.H265, Codec.JPEG]
+        likely = proved[1] if proved is not None else wanted.codec
+        if likely is not None:
+            codecs = [likely] if wanted.codec_is_sure else sorted(codecs, key=lambda c: c != likely)
+        transports: list[Transport] = ["udp", "http"]
+        if wanted.transport != "auto":
+            transports = [wanted.transport]
+        if proved is not None:
+            transports = [proved[0]]
         return [
             (transport, codec)
             for transport in transports
@@ -389,15 +414,15 @@ class LiveSource:
     def _silence(self, error: NVRError, tries: list[tuple[Transport, Codec]]) -> NVRError:
         """Nothing decodable ever came: say what was tried."""
         camera = self.wanted.camera
-        if self.demuxer.video.dropped.get("placeholder"):
-            return UnsupportedMediaError(
-                f"live camera {camera}: it has no JPEG stream (the recorder sends a placeholder"
-                " picture instead); ask for H264 or H265"
-            )
         codecs = sorted({codec for _, codec in tries})
         if len(codecs) > 1:
             return UnsupportedMediaError(
                 f"live camera {camera}: silence with every codec tried ({', '.join(codecs)}); is the"
                 " camera connected, and may this user watch it?"
+            )
+        if self.demuxer.video.dropped.get("placeholder"):
+            return UnsupportedMediaError(
+                f"live camera {camera}: it has no JPEG stream (the recorder sends a placeholder"
+                " picture instead); ask for H264 or H265"
             )
         return error
