@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections import deque
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
@@ -27,7 +28,7 @@ from nvrclient.errors import (
     StreamStalledError,
     UnsupportedMediaError,
 )
-from nvrclient.frames import Codec, StreamItem, VideoFrame
+from nvrclient.frames import AudioFrame, Codec, StreamItem, VideoFrame
 from nvrclient.live.buffer import FrameBuffer
 from nvrclient.live.feed import Feed, HttpFeed, UdpFeed
 
@@ -48,6 +49,9 @@ MAX_UIDS_GONE = 3
 LATE_WAKE = 0.5
 """Seconds by which the event loop may wake this task late before a stall is looked at a second time: what came in
 the meantime has not been read yet."""
+
+MAX_EARLY_AUDIO = 512
+"""Pieces of audio held back until the first picture is there, and given behind it: ten seconds of AAC."""
 
 MAX_HELD_GOP = 16 << 20
 """Bytes of the newest GOP kept for streams that join later."""
@@ -96,6 +100,8 @@ class LiveSource:
         self._dropped_by_kernel = 0  # of feeds that are gone
         self._foreign = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._early_audio: deque[AudioFrame] = deque()
+        self.early_audio_dropped = 0
         self._first_frame_given = False
         self._entered: asyncio.Future[None] = connection.loop.create_future()
         self._task: asyncio.Task[None] | None = None
@@ -211,6 +217,7 @@ class LiveSource:
                 at += 1
                 if tries[at][0] != transport:
                     self.fallback = str(error)
+                self._trim_early_audio(0)  # of a try that gave no picture
                 self.demuxer.interrupt("reconnect")
                 continue
             if not self._connection.options.reconnect or isinstance(error, _FATAL):
@@ -302,9 +309,14 @@ class LiveSource:
         video = self.demuxer.video
         if self.demuxer.items:
             for item in self.demuxer.take():
+                if isinstance(item, AudioFrame) and not self._first_frame_given:
+                    self._early_audio.append(item)
+                    self._trim_early_audio(MAX_EARLY_AUDIO)
+                    continue
                 self._hold(item)
-                for buffer in self._buffers:
-                    buffer.push(item)
+                self._give(item)
+                while self._early_audio and self._first_frame_given:
+                    self._give(self._early_audio.popleft())
         for buffer in self._buffers:
             buffer.poke()
         if self.state != "closed":
@@ -317,6 +329,15 @@ class LiveSource:
         if len(self._buffers) == 1 and self._buffers[0].is_full:
             return self._buffers[0].space()
         return None
+
+    def _give(self, item: StreamItem) -> None:
+        for buffer in self._buffers:
+            buffer.push(item)
+
+    def _trim_early_audio(self, limit: int) -> None:
+        while len(self._early_audio) > limit:
+            self._early_audio.popleft()
+            self.early_audio_dropped += 1
 
     def _set_timer(self) -> None:
         """One timer for whatever the demuxer waits for."""
@@ -355,8 +376,7 @@ class LiveSource:
         self._gop.clear()
         self.demuxer.interrupt("reconnect")
         for item in self.demuxer.take():
-            for buffer in self._buffers:
-                buffer.push(item)
+            self._give(item)
 
     def _retire(self, feed: Feed) -> None:
         self._feed = None

@@ -186,6 +186,8 @@ class LiveStream:
             return StreamStats()
         now, base = source.demuxer.counters, self._base.media
         dropped = _less(now.dropped, base.dropped)
+        if early := source.early_audio_dropped - self._base.early_audio:
+            dropped["before the first picture"] = early
         for reason, count in buffer.dropped.items():
             dropped[reason] = dropped.get(reason, 0) + count
         picture_at = source.demuxer.video.picture_at
@@ -231,7 +233,12 @@ class LiveStream:
         buffer = FrameBuffer(
             self._when_full, self._buffer_bytes, source.demuxer.video.nal_units_so_far
         )
-        self._base = _Base(source.demuxer.counters, source.foreign, source.reconnects)
+        self._base = _Base(
+            source.demuxer.counters,
+            source.foreign,
+            source.reconnects,
+            source.early_audio_dropped,
+        )
         source.join(buffer)
         self._source, self._buffer = source, buffer
         try:
@@ -292,6 +299,7 @@ class _Base:
     media: MediaCounters = field(default_factory=MediaCounters)
     foreign: int = 0
     reconnects: int = 0
+    early_audio: int = 0
 
 
 def _less(now: Mapping[str, int], base: Mapping[str, int]) -> dict[str, int]:

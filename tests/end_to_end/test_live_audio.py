@@ -117,3 +117,19 @@ async def test_audio_is_stopped_before_the_video(transport: str) -> None:
         if request.cgi == "push.cgi"
     ]
     assert sent == [("START", "H264"), ("START", "AUDIO"), ("STOP", "AUDIO"), ("STOP", "H264")]
+
+
+async def test_audio_begins_with_the_first_picture_while_the_codec_is_found_out() -> None:
+    clip = Clip.load("pcmu")
+    recorder = SimulatedRecorder(cameras={1: CameraSetup("h265", "pcmu")}, password=PASSWORD)
+    async with (
+        watching(recorder, stall_timeout=0.6, command_interval=0.1) as nvr,
+        nvr.camera(1).live(audio=True) as stream,
+    ):
+        items = [await anext(stream) for _ in range(30)]
+        stats = stream.stats
+    assert isinstance(items[0], VideoFrame)
+    frames = [item for item in items if isinstance(item, AudioFrame)]
+    assert frames[0].pts == 0
+    assert [frame.data for frame in frames] == list(clip.units[: len(frames)])
+    assert set(stats.dropped) == {"before the first picture"}
