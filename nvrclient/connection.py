@@ -17,8 +17,8 @@ import secrets
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, tzinfo
-from typing import Any, Literal, Protocol, TypeVar
+from datetime import UTC, datetime
+from typing import Any, Protocol, TypeVar
 
 import anyio
 
@@ -32,7 +32,7 @@ from nvrclient.errors import (
     SessionLimitError,
 )
 from nvrclient.frames import Codec
-from nvrclient.transport import tls
+from nvrclient.options import Options, Secret
 from nvrclient.transport.http import Address, Authorization, Body, HttpClient, Lane, Reply
 from nvrclient.uids import UidSlot, UidTable
 
@@ -59,47 +59,6 @@ _A = TypeVar("_A", Reply, Body)
 
 class UidGoneError(Exception):
     """The recorder no longer knows the UID. Never reaches a caller."""
-
-
-class Secret:
-    """A password, or a callable that returns one; shown nowhere."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str | Callable[[], str]) -> None:
-        if not isinstance(value, str) and not callable(value):
-            raise TypeError("password: a string, or a callable that returns one")
-        self._value = value
-
-    def reveal(self) -> str:
-        """Return the password."""
-        return self._value if isinstance(self._value, str) else self._value()
-
-    def __repr__(self) -> str:
-        return "<secret>"
-
-    def __reduce__(self) -> Any:
-        raise TypeError("a password is not pickled")
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """The options of `nvrclient.connect`; see there."""
-
-    verify: tls.Verify = True
-    timeout: float = 10.0
-    stall_timeout: float = 5.0
-    keepalive: float = 60.0
-    reconnect: bool = True
-    max_uids: int = 8
-    timezone: tzinfo | None = None
-    channels: int | None = None
-    rtp_host: str | None = None
-    rtp_ports: range | None = None
-    http2: bool = False
-    g711: Literal["mulaw", "alaw"] = "mulaw"
-    aac_rate: int | None = None
-    command_interval: float = 3.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,10 @@ from nvrclient.camera import Camera
 from nvrclient.codec.aac import SAMPLE_RATES as AAC_RATES
 from nvrclient.commands import cameras as camera_commands
 from nvrclient.commands.command import Command, Uid
-from nvrclient.connection import Connection, Options, Secret, SessionStats, check
+from nvrclient.connection import Connection, SessionStats, check
 from nvrclient.errors import CommandError
 from nvrclient.frames import CameraStatus
+from nvrclient.options import Options, Secret
 from nvrclient.transport import tls
 from nvrclient.transport.http import Address, parse_address
 from nvrclient.uids import MAX_UIDS
