@@ -20,7 +20,7 @@ from nvrclient.frames import AudioFrame, Codec, Discontinuity, RecorderInfo, Str
 from nvrclient.info import parse_info
 from nvrclient.rtp.packet import RtpPacket
 from nvrclient.rtp.reorder import Reorder
-from nvrclient.rtp.timeline import Timeline
+from nvrclient.rtp.timeline import CLOCK_SET, Timeline
 
 PAYLOAD_TYPE = 97
 
@@ -29,6 +29,12 @@ MAX_HELD = 3.0
 
 MAX_HELD_FRAMES = 512
 """The same in packets, whatever the clocks say."""
+
+MAX_HELD_BYTES = 1 << 20
+"""The same in bytes: 3 s of the best AAC are a fifth of it."""
+
+MAX_UNREADABLE = 3
+"""Packets in a row without AU headers after which AAC is AAC no more."""
 
 MEASURED_BY_CAMERA = 0.5
 """Seconds by the camera's clock (10 ms steps) that tell the AAC rates apart: 2 % of error, 8.8 % between two rates."""
@@ -48,11 +54,12 @@ _RATE_IN_NAME = re.compile(r"(\d+(?:\.\d+)?)\s*k")
 class _Held:
     """A packet's or part's data, waiting to be made into a frame."""
 
-    __slots__ = ("arrived", "data", "info", "lost", "timestamp")
+    __slots__ = ("arrived", "data", "info", "lost", "opens", "timestamp")
 
     def __init__(
         self, data: bytes, timestamp: int, arrived: float, lost: int, info: RecorderInfo | None
     ) -> None:
+        self.opens = False  # a new sender, or a new codec, begins with it
         self.data = data
         self.timestamp = timestamp
         self.arrived = arrived
@@ -94,11 +101,18 @@ class AudioTrack:
         self._rate: int | None = aac_rate
         self._channels = 0
         self._held: list[_Held] = []
+        self._held_bytes = 0
+        self._opening = True  # the next packet is the first of its sender
+        self._unreadable = 0  # packets in a row that do not fit the codec
         self._timeline: Timeline | None = None
         self._ticks_per_frame = aac.SAMPLES_PER_FRAME  # of AAC, in RTP ticks
-        self._samples = -1  # pts of the last part, where samples are counted
-        self._samples_end = 0
-        self._first_arrival: float | None = None
+        self._base = 0  # pts at which the timeline at hand begins
+        self._last_pts = -1
+        self._last_arrival = 0.0
+        self._given: tuple[Codec, int, int] | None = None  # codec, rate and channels, as given last
+        self._samples_end = 0  # pts after the last part, where samples are counted
+        self._anchor = 0  # pts at the time of arrival that follows
+        self._anchored_at: float | None = None
         self._zero_starts = 0  # parts that began with 0x00
         self._other_starts = 0
         self._clock_offset: float | None = None  # recorder's clock minus camera's clock, seconds
@@ -131,25 +145,28 @@ class AudioTrack:
     def interrupt(self) -> None:
         """The stream broke and will start over."""
         self.reorder.reset(settle=self._settle)
-        self._drop("interrupted", len(self._held))
-        self._held = []
-        if self._timeline is not None:
-            self._timeline.restart()
+        self._drop_held("interrupted")
 
     def _take(self, packet: RtpPacket, now: float) -> None:
         self._lost += packet.lost
-        if packet.start == packet.end:
-            return
-        if packet.opens and self.codec is not None:
+        if packet.opens:
             self._start_over()
+        if packet.start == packet.end:
+            self.malformed += 1
+            self._drop("malformed")
+            return
         info = parse_info(packet.extension) if packet.extension is not None else None
         held = _Held(packet.payload, packet.timestamp, now, self._lost, info)
         self._lost = 0
+        if self._is_of_another_codec(held.data):
+            self._start_over()
+        held.opens, self._opening = self._opening, False
         if self.codec is None or self._rate is None:
             self._held.append(held)
+            self._held_bytes += len(held.data)
             self._find_out()
             if self.codec is None or self._rate is None:
-                if len(self._held) < MAX_HELD_FRAMES:
+                if len(self._held) < MAX_HELD_FRAMES and self._held_bytes < MAX_HELD_BYTES:
                     return
                 self._settle_for_default()
             self._release()
@@ -158,10 +175,23 @@ class AudioTrack:
 
     def _start_over(self) -> None:
         """Another sender: codec and rate are found out anew; what differs is told as a change of format."""
+        if self._held:
+            self._settle_for_default()
+            self._release()
         self.codec = None
         self._rate = self._asked_rate
-        if self._timeline is not None:
-            self._timeline.restart()
+        self._opening = True
+        self._unreadable = 0
+
+    def _is_of_another_codec(self, data: bytes) -> bool:
+        """Whether the codec has changed: AU headers where there were none, or none for a while where there were."""
+        if self.codec is None or self._asked_codec is not None:
+            return False
+        if (aac.access_units(data) is not None) == (self.codec is Codec.AAC):
+            self._unreadable = 0
+            return False
+        self._unreadable += 1
+        return self.codec is not Codec.AAC or self._unreadable > MAX_UNREADABLE
 
     def _find_out(self) -> None:
         """Tell codec and rate from what is held."""
@@ -189,7 +219,10 @@ class AudioTrack:
         return None
 
     def _measured_rate(self) -> int | None:
-        """Return the rate of AAC: 1024 samples a frame, frames by time stamps, time by the best clock there is."""
+        """Return the rate of AAC: 1024 samples a frame, frames by time stamps, time by the best clock there is.
+
+        Packets that a reorder step let go together have one time of arrival, which is the last one's.
+        """
         first, last = self._held[0], self._held[-1]
         steps = [
             ticks
@@ -202,25 +235,30 @@ class AudioTrack:
         per_packet = min(steps)
         in_packet = len(aac.access_units(first.data) or (b"",))
         self._ticks_per_frame = max(1, round(per_packet / in_packet))
-        frames = ((last.timestamp - first.timestamp) & 0xFFFFFFFF) / self._ticks_per_frame
         began, ended = _camera_seconds(first), _camera_seconds(last)
         if began is not None and ended is not None:
             elapsed, needed = ended - began, MEASURED_BY_CAMERA
         else:
+            first = [held for held in self._held if held.arrived == first.arrived][-1]
             elapsed, needed = last.arrived - first.arrived, MEASURED_BY_ARRIVAL
         if elapsed < needed:
             return None
+        frames = ((last.timestamp - first.timestamp) & 0xFFFFFFFF) / self._ticks_per_frame
         return aac.nearest_rate(frames * aac.SAMPLES_PER_FRAME / elapsed, 0.04)
 
     def _settle_for_default(self) -> None:
         if self.codec is None and self._asked_codec is None:
-            self._drop("unknown audio", len(self._held))
-            self._held = []
+            self._drop_held("unknown audio")
         elif self._rate is None:
             self._rate = DEFAULT_AAC_RATE
 
+    def _drop_held(self, reason: str) -> None:
+        self._drop(reason, len(self._held))
+        self._lost += sum(held.lost for held in self._held)
+        self._held, self._held_bytes = [], 0
+
     def _release(self) -> None:
-        held, self._held = self._held, []
+        held, self._held, self._held_bytes = self._held, [], 0
         for packet in held:
             self._give_packet(packet)
 
@@ -228,11 +266,9 @@ class AudioTrack:
         codec, rate = self.codec, self._rate
         assert codec is not None
         assert rate is not None
-        if self._timeline is None:
-            self._timeline = Timeline(rate)
         time = self._time_of(held)
         if codec is not Codec.AAC:
-            pts = self._timeline.pts(held.timestamp, held.arrived)
+            pts = self._pts_of(held, rate, rate)
             self._give(codec, held.data, None, pts, rate, 1, time, held)
             return
         frames = aac.access_units(held.data)
@@ -241,13 +277,22 @@ class AudioTrack:
             self._drop("malformed")
             self._lost += held.lost
             return
-        pts = self._timeline.pts(held.timestamp, held.arrived)
-        if self._ticks_per_frame != aac.SAMPLES_PER_FRAME:
-            pts = round(pts * aac.SAMPLES_PER_FRAME / self._ticks_per_frame)
+        pts = self._pts_of(held, rate, rate * self._ticks_per_frame / aac.SAMPLES_PER_FRAME)
         for frame in frames:
             self._give_aac(frame, pts, rate, time, held)
             pts += aac.SAMPLES_PER_FRAME
             held.lost = 0
+
+    def _pts_of(self, held: _Held, rate: int, clock_rate: float) -> int:
+        """Return a packet's pts in samples; `clock_rate` is how fast its time stamps run."""
+        if self._timeline is None or held.opens:
+            self._timeline = Timeline(round(clock_rate))
+            self._base = 0
+            if self._last_pts >= 0:  # the gap counts
+                gap = round((held.arrived - self._last_arrival) * rate)
+                self._base = self._last_pts + max(1, gap)
+        ticks = self._timeline.pts(held.timestamp, held.arrived)
+        return self._base + (ticks if clock_rate == rate else round(ticks * rate / clock_rate))
 
     def _time_of(self, held: _Held) -> datetime | None:
         """Return the recorder's time of a packet: the camera's clock moved by the offset seen with the video."""
@@ -281,19 +326,19 @@ class AudioTrack:
         if codec is Codec.AAC:
             rate = self._asked_rate or named_rate or DEFAULT_AAC_RATE
             samples = aac.SAMPLES_PER_FRAME
-        if (codec, rate) != (self.codec, self._rate) and self._samples >= 0:
-            if self._rate is not None:
-                self._samples_end = round(self._samples_end * rate / self._rate)
-            self._tell_format()
-        self.codec, self._rate = codec, rate
-        if self._first_arrival is None:
-            self._first_arrival = now
-        by_arrival = round((now - self._first_arrival) * rate)
+        if self._anchored_at is None:
+            self._anchored_at = now
+        counted_at = self._given[1] if self._given is not None else rate
         pts = self._samples_end
-        if abs(pts - by_arrival) > REANCHOR * rate:
+        by_arrival = self._anchor + round((now - self._anchored_at) * counted_at)
+        if abs(pts - by_arrival) > REANCHOR * counted_at:
             pts = by_arrival
-        pts = max(pts, self._samples + 1)
-        self._samples, self._samples_end = pts, pts + samples
+        if rate != counted_at:  # samples are longer or shorter from here on; pts rise all the same
+            pts = max(round(pts * rate / counted_at), self._last_pts + 1)
+            self._anchor, self._anchored_at = pts, now
+        pts = max(pts, self._last_pts + 1)
+        self.codec, self._rate = codec, rate
+        self._samples_end = pts + samples
         held = _Held(data, 0, now, 0, None)
         if codec is Codec.AAC:
             self._give_aac(data, pts, rate, self._recorder_time(now), held)
@@ -323,8 +368,6 @@ class AudioTrack:
         self, data: bytes, pts: int, rate: int, time: datetime | None, held: _Held
     ) -> None:
         channels = aac.channels_of(data) or self._channels or 1
-        if self._channels not in {0, channels}:
-            self._tell_format()
         self._channels = channels
         self._give(Codec.AAC, data, aac.config(rate, channels), pts, rate, channels, time, held)
 
@@ -340,8 +383,15 @@ class AudioTrack:
         held: _Held,
     ) -> None:
         if time is not None and self._last_time is not None:
-            time = max(time, self._last_time)
+            back = (self._last_time - time).total_seconds()
+            if 0 < back < CLOCK_SET:  # further back the clock has been set
+                time = self._last_time
+        if self._given not in {None, (codec, rate, channels)}:
+            self._items.append(Discontinuity("format", since=self._last_time, until=time))
+        self._given = (codec, rate, channels)
         self._last_time = time
+        pts = max(pts, self._last_pts + 1)
+        self._last_pts, self._last_arrival = pts, held.arrived
         self.frames += 1
         self._items.append(
             AudioFrame(
@@ -357,9 +407,6 @@ class AudioTrack:
                 lost=held.lost,
             )
         )
-
-    def _tell_format(self) -> None:
-        self._items.append(Discontinuity("format", since=self._last_time))
 
     def _drop(self, reason: str, count: int = 1) -> None:
         self.frames += count
