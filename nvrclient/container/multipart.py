@@ -144,6 +144,14 @@ def _find(buffer: _Buffer, needle: bytes, start: int, end: int) -> int:
     return buffer.find(needle, start, end)
 
 
+def _cut(buffer: _Buffer, start: int, end: int) -> bytes:
+    if isinstance(buffer, bytes):
+        return buffer[start:end]
+    # A slice of a bytearray is another bytearray, which would be copied again.
+    with memoryview(buffer) as view:
+        return bytes(view[start:end])
+
+
 def _parse_head(block: bytes, max_body: int) -> _Head:
     """Read a header block without its blank line.
 
@@ -214,9 +222,13 @@ class _Reader(ABC, Generic[_T]):
         """Take the next bytes of the body and return what they complete, in order; often nothing."""
         self.bytes += len(data)
         buffer: _Buffer = data
-        if self._buffer:
+        if len(self._buffer) > len(data):
             self._buffer += data
             buffer = self._buffer
+        elif self._buffer:
+            # A small rest: many parts are in `data`, and bytes are cut faster than a bytearray.
+            buffer = data = b"".join((self._buffer, data))
+            self._buffer.clear()
         out: list[_T] = []
         pos = 0
         self._hungry = False
@@ -451,7 +463,9 @@ class PartReader(_Reader[Part]):
 
     __slots__ = (
         "_following",
+        "_fronts",
         "_heads",
+        "_max_digits",
         "_opening",
         "_spaced",
         "_suspect",
@@ -466,6 +480,8 @@ class PartReader(_Reader[Part]):
         self.bad_parts = 0
         self.oversize = 0
         self._heads: dict[bytes, _Head] = {}  # header blocks as sent; all have a length
+        self._fronts: dict[bytes, Mapping[str, str]] = {}  # the same up to a length at the end
+        self._max_digits = len(str(max_part_bytes))
         self._opening = b""
         self._following = b""
         self._spaced = False  # CRLF stands between bodies and delimiters
@@ -478,24 +494,51 @@ class PartReader(_Reader[Part]):
 
     def _boundary(self, buffer: _Buffer, pos: int, out: list[Part]) -> int:
         """Take whole parts in the usual form, with headers seen before, as fast as can be; the rest step by step."""
-        opening, following, heads = self._opening, self._following, self._heads
-        while buffer.startswith(opening, pos):
-            start = pos + len(opening)
-            blank = buffer.find(b"\r\n\r\n", start, start + _MAX_CACHED_HEAD_BYTES)
-            head = heads.get(bytes(buffer[start:blank])) if blank > 0 else None
-            if head is None:
-                return self._enter(_State.HEADERS, start)
+        opening, following = self._opening, self._following
+        front, head = b"", self._head  # delimiter and headers of the part before
+        while True:
+            if front and buffer.startswith(front, pos):
+                body = pos + len(front)
+            elif buffer.startswith(opening, pos):
+                start = pos + len(opening)
+                blank = buffer.find(b"\r\n\r\n", start, start + _MAX_CACHED_HEAD_BYTES)
+                block = bytes(buffer[start:blank]) if blank > 0 else b""
+                known = self._heads.get(block) or self._like_another(block)
+                if known is None:
+                    return self._enter(_State.HEADERS, start)
+                head = known
+                body = blank + 4
+                front = bytes(buffer[pos:body])
+            else:
+                return super()._boundary(buffer, pos, out)
             assert head.length is not None
-            body = blank + 4
             end = body + head.length
             if not buffer.startswith(following, end):
                 self._head = head
                 self._suspect = False
                 return self._enter(_State.SIZED, body)
-            out.append(Part(head.headers, head.content_type, bytes(buffer[body:end])))
+            out.append(Part(head.headers, head.content_type, _cut(buffer, body, end)))
             self.parts += 1
+            self._spaced = True
             pos = end + 2
-        return super()._boundary(buffer, pos, out)
+
+    def _like_another(self, block: bytes) -> _Head | None:
+        """Read a header block that differs from one seen before in nothing but the length, its last word."""
+        front, _, digits = block.rpartition(b" ")
+        headers = self._fronts.get(front)
+        if headers is None or len(digits) > self._max_digits or not digits.isdigit():
+            return None
+        length = int(digits)
+        if length > self._max_body:
+            return None
+        head = _Head({**headers, "content-length": digits.decode("ascii")}, length)
+        self._remember(block, head)
+        return head
+
+    def _remember(self, block: bytes, head: _Head) -> None:
+        if len(self._heads) >= _MAX_CACHED_HEADS:
+            self._heads.clear()
+        self._heads[block] = head
 
     def _headerless(self, body: int, out: list[Part]) -> int:  # noqa: ARG002
         # A live part without a Content-Type is of no use: this is a doubled line end.
@@ -505,9 +548,13 @@ class PartReader(_Reader[Part]):
         self._suspect = False
         usual = block.endswith(b"\r") and len(block) < _MAX_CACHED_HEAD_BYTES
         if usual and head.length is not None:
-            if len(self._heads) >= _MAX_CACHED_HEADS:
-                self._heads.clear()
-            self._heads[block[:-1]] = head
+            block = block[:-1]
+            self._remember(block, head)
+            front = block.rpartition(b" ")[0].lower()
+            if front.endswith(b"\ncontent-length:") and front.count(b"content-length") == 1:
+                if len(self._fronts) >= _MAX_CACHED_HEADS:
+                    self._fronts.clear()
+                self._fronts[block[: len(front)]] = head.headers
 
     def _sized(self, buffer: _Buffer, pos: int, out: list[Part]) -> int:
         assert self._head.length is not None
@@ -547,7 +594,7 @@ class PartReader(_Reader[Part]):
         return self._resume(pos + self._max_body + 1)
 
     def _take(self, buffer: _Buffer, pos: int, end: int, out: list[Part], then: int) -> int:
-        out.append(Part(self._head.headers, self._head.content_type, bytes(buffer[pos:end])))
+        out.append(Part(self._head.headers, self._head.content_type, _cut(buffer, pos, end)))
         self.parts += 1
         self._spaced = self._spaced or buffer.startswith(b"\r\n", end)
         return self._enter(_State.BOUNDARY, then)
