@@ -21,8 +21,7 @@ from __future__ import annotations
 
 from struct import Struct
 
-_FIXED = Struct(">HII")  # after the first two bytes: sequence number, time stamp, SSRC
-_LENGTH = Struct(">H")
+_unpack_fixed = Struct(">BBHII").unpack_from
 
 
 class BadPacketError(ValueError):
@@ -95,12 +94,11 @@ def parse_packet(data: bytes) -> RtpPacket:
     end = len(data)
     if end < 12:
         raise BadPacketError("short")
-    first, second = data[0], data[1]
+    first, second, sequence_number, timestamp, ssrc = _unpack_fixed(data)
     if first & 0xC0 != 0x80:
         raise BadPacketError("version")
     if 200 <= second <= 207:  # RTCP shares the port in RFC 5761; the recorder never mentions it
         raise BadPacketError("rtcp")
-    sequence_number, timestamp, ssrc = _FIXED.unpack_from(data, 2)
     start = 12
     extension = None
     if first != 0x80:
@@ -108,10 +106,10 @@ def parse_packet(data: bytes) -> RtpPacket:
         if start > end:
             raise BadPacketError("csrc")
         if first & 0x10:
-            if start + 4 > end:
-                raise BadPacketError("extension")
             extension_start = start + 4
-            start = extension_start + 4 * _LENGTH.unpack_from(data, start + 2)[0]
+            if extension_start > end:
+                raise BadPacketError("extension")
+            start = extension_start + 4 * (data[start + 2] << 8 | data[start + 3])
             if start > end:
                 raise BadPacketError("extension")
             extension = data[extension_start:start]
