@@ -197,7 +197,8 @@ class Connection:
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_TIME):
                 await _all(stream.aclose() for stream in tuple(self.streams))
-                await _all(self._log_out(slot) for slot in self._table)
+                async with self._uid_lock:  # a login under way may still bring a UID to give back
+                    await _all(self._log_out(slot) for slot in self._table)
         mine = asyncio.current_task()
         tasks = [task for task in self._tasks if task is not mine]
         for task in tasks:

@@ -189,6 +189,7 @@ async def test_row_70_cancelled_while_opening_at_many_points(way: str, times: in
             while len(asyncio.all_tasks()) > 1 + _of(recorder) or recorder.streams:
                 await asyncio.sleep(0.02)
         assert recorder.violations == []
+        assert recorder.uids == ()
 
 
 def _of(recorder: SimulatedRecorder) -> int:
