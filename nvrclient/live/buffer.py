@@ -176,7 +176,7 @@ class FrameBuffer:
             while self.bytes + size > self._limit and self._drop_oldest_gop(all_of_it=keyframe):
                 pass
             if self.bytes + size > self._limit:
-                self._cutting = self._cutting or video
+                self._cutting = True  # sound too: what goes on after an overflow is a key frame
                 self._lose(frame)
                 return
         if self._overflow is not None and (keyframe or not video):
