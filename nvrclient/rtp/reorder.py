@@ -111,7 +111,10 @@ class Reorder:
                 self._settling = False
                 packet.opens = True
             self.reordered += 1
-            return [packet, *self._take_waiting(now)]
+            due = [packet, *self._take_waiting(now)]
+            if self._waiting:
+                self._drop_far_ones()
+            return due
         ahead = (sequence_number - self._expected) & 0xFFFF
         if ahead <= MAX_DROPOUT:
             return self._hold(packet, now)
@@ -167,6 +170,13 @@ class Reorder:
                 self._newest = packet.timestamp
         self._gap_since = now
         return due
+
+    def _drop_far_ones(self) -> None:
+        """The sequence goes on where it was: what waits far ahead of it never belonged to it."""
+        for number in list(self._waiting):
+            if (number - self._expected) & 0xFFFF > MAX_WAITING:
+                del self._waiting[number]
+                self.strays += 1
 
     def _behind(self, packet: RtpPacket, behind: int) -> list[RtpPacket]:
         """Sort out a packet whose number has passed: late, doubled, or the sender started over."""

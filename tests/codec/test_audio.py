@@ -481,17 +481,27 @@ def test_parts(name: str, zero: bool) -> None:
         ("audio/g.711-ulaw", Codec.PCMU, 8000),
         ("audio/pcma", Codec.PCMA, 8000),
         ("audio/basic", Codec.PCMU, 8000),
-        ("audio/aac-lc", Codec.AAC, 48_000),
         ("audio/44.1kaac-lc", Codec.AAC, 44_100),
         ("audio/22kaac-lc", Codec.AAC, 22_050),
         ("audio/8kaac-lc", Codec.AAC, 8_000),
-        ("audio/999kaac-lc", Codec.AAC, 48_000),
     ],
 )
 def test_names_of_parts(content_type: str, codec: Codec, rate: int) -> None:
     parts = Parts(law="alaw")
     parts.push(content_type, b"\0\x01\x40\x22\x80")
     assert [(f.codec, f.sample_rate) for f in parts.frames] == [(codec, rate)]
+
+
+@pytest.mark.parametrize("rate", [48_000, 32_000, 16_000])
+@pytest.mark.parametrize("content_type", ["audio/aac-lc", "audio/999kaac-lc"])
+def test_aac_parts_that_name_no_rate_are_measured(content_type: str, rate: int) -> None:
+    clip = Clip.load(f"aac_{rate // 1000}k_mono")
+    parts = Parts()
+    for unit in clip.units[:150]:
+        parts.push(content_type, b"\0" + unit, clip.seconds_per_unit)
+    is_of(parts.frames, f"aac_{rate // 1000}k_mono")
+    assert [frame.data for frame in parts.frames] == list(clip.units[:150])
+    assert [frame.pts for frame in parts.frames] == [1024 * n for n in range(150)]
 
 
 @pytest.mark.parametrize(

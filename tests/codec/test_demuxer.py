@@ -102,7 +102,6 @@ def test_golden_packets() -> None:
     assert counters.bytes == sum(
         map(len, (golden.H265_FIRST_PACKET, golden.H264_PADDED_PACKET, golden.H264_LAST_PACKET))
     )
-    assert pipe.demuxer.good_packets == 3
 
 
 def test_parts_by_their_content_type() -> None:
@@ -266,7 +265,7 @@ def test_row_26_silence_behind_a_gap_ends_no_picture() -> None:
     )
     pipe = Pipe()
     pipe.push(*flat(pictures[:30]), step=0.002)
-    first, *rest = [data for data in pictures[30]][-4:]
+    first, *rest = pictures[30][-4:]
     pipe.push(*pictures[30][:-4], first)
     pipe.wait(0.01)
     pipe.push(*rest[1:])  # the second slice is gone
@@ -470,7 +469,7 @@ def test_row_31_32_strangers_in_between(kind: str) -> None:
         }[kind]
         pipe.push(rtp(40_000 + number, number * 6000, b"\x7c\x85attack", **other))  # type: ignore[arg-type]
     pipe.finish()
-    assert [f for f in pipe.pictures] == pictures_of("h264", FEW)
+    assert pipe.pictures == pictures_of("h264", FEW)
     assert not pipe.told
     counters = pipe.demuxer.counters
     assert counters.lost == 0
@@ -478,7 +477,7 @@ def test_row_31_32_strangers_in_between(kind: str) -> None:
         "ssrc": "stray",
         "payload type": "stray",
         "unknown payload type": "payload type",
-        "rtcp": "bad packet: rtcp",
+        "rtcp": "RTCP",
     }
     if kind in {"ssrc", "payload type"}:
         assert len(packets) - 1 <= counters.ignored[ignored[kind]] <= len(packets)
@@ -495,15 +494,15 @@ GOOD = Sender(Codec.H264).one(b"\x09\x10", extension=bytes(8))
 @pytest.mark.parametrize(
     ("reason", "data"),
     [
-        ("bad packet: short", b""),
-        ("bad packet: short", GOOD[:11]),
-        ("bad packet: version", b"\x00" + GOOD[1:]),
-        ("bad packet: version", bytes.fromhex("0001 0000 2112a442") + bytes(12)),  # STUN
-        ("bad packet: rtcp", bytes([0x80, 200]) + bytes(26)),
-        ("bad packet: csrc", b"\x8f" + bytes([98]) + bytes(20)),
-        ("bad packet: extension", b"\x90" + GOOD[1:14] + b"\xff\xff" + GOOD[16:]),
-        ("bad packet: padding", b"\xb0" + GOOD[1:-1] + b"\x00"),
-        ("bad packet: padding", b"\xb0" + GOOD[1:-1] + b"\xff"),
+        ("malformed", b""),
+        ("malformed", GOOD[:11]),
+        ("malformed", b"\x00" + GOOD[1:]),
+        ("malformed", bytes.fromhex("0001 0000 2112a442") + bytes(12)),  # STUN
+        ("RTCP", bytes([0x80, 200]) + bytes(26)),
+        ("malformed", b"\x8f" + bytes([98]) + bytes(20)),
+        ("malformed", b"\x90" + GOOD[1:14] + b"\xff\xff" + GOOD[16:]),
+        ("malformed", b"\xb0" + GOOD[1:-1] + b"\x00"),
+        ("malformed", b"\xb0" + GOOD[1:-1] + b"\xff"),
         ("payload type", rtp(5, 5, b"copy", payload_type=50)),
         ("payload type", rtp(5, 5, b"copy", payload_type=96)),
     ],
@@ -516,8 +515,9 @@ def test_row_32_33_counted_once_and_the_next_is_used(reason: str, data: bytes) -
     pipe.finish()
     counters = pipe.demuxer.counters
     assert pipe.pictures == pictures_of("h264", range(3))
-    assert counters.ignored == {reason: counters.packets // 2}
-    assert counters.malformed == (counters.packets // 2 if reason.startswith("bad") else 0)
+    bad = counters.packets // 2
+    assert counters.malformed == (bad if reason == "malformed" else 0)
+    assert counters.ignored == ({} if reason == "malformed" else {reason: bad})
     assert counters.lost == 0
 
 
@@ -531,6 +531,7 @@ def test_row_33_55_one_field_of_a_real_packet_mutated(name: str, data: st.DataOb
     pictures = sender.clip(name, range(30), clock=1_700_000_000)
     packets = flat(pictures)
     pipe = Pipe()
+    renumbers = False
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(packets) - 1))
         packet = bytearray(packets[at])
@@ -539,7 +540,8 @@ def test_row_33_55_one_field_of_a_real_packet_mutated(name: str, data: st.DataOb
         )
         if field == "cut":
             packet = packet[: data.draw(st.integers(0, len(packet)))]
-        elif field == "any" and packet:
+        elif field == "any":
+            packet = packet or bytearray(1)
             packet[data.draw(st.integers(0, len(packet) - 1))] = data.draw(st.integers(0, 255))
         else:
             first, _, end = field.partition(":")
@@ -547,14 +549,16 @@ def test_row_33_55_one_field_of_a_real_packet_mutated(name: str, data: st.DataOb
             packet[int(first) : stop] = data.draw(
                 st.binary(min_size=stop - int(first), max_size=stop - int(first))
             )
+        renumbers = renumbers or packet[2:8] != packets[at][2:8]
         packets[at] = bytes(packet)
     pipe.push(*packets, step=0.001)
     last = replace(sender).one(b"")
     pipe.push(*renumbered(flat(Sender(codec).clip(name, range(30, 62))), last, 6000), step=0.001)
     pipe.finish()
-    # A stray may have led to the wrong sequence for a moment; the second GOP at the latest is whole.
+    # A wrong number can be the right one of the next GOP, a wrong time stamp makes another sender of the rest; the
+    # GOP after it is whole whatever happened.
     assert pipe.pictures[-2:] == pictures_of(name, [60, 61])
-    assert pipe.pictures[-32:] == pictures_of(name, range(30, 62))
+    assert renumbers or pipe.pictures[-32:] == pictures_of(name, range(30, 62))
     pipe.check(whole=False, clock=False)
 
 

@@ -346,6 +346,24 @@ def test_row_31_interleaved_strangers_never_capture_the_stream(foreign: str) -> 
     assert line.counts() == {"strays": strangers}
 
 
+@pytest.mark.parametrize("ahead", [100, 300, 2999])
+@pytest.mark.parametrize("gap", [False, True])
+def test_row_31_a_wrong_number_a_little_ahead(ahead: int, gap: bool) -> None:
+    """One packet with a damaged number, in place of the right one or beside it, does not wait to be in somebody's place."""
+    line = Line()
+    for number in range(4000):
+        if number == 100:
+            line.take(packet(100 + ahead, 100 * TICKS, (9999).to_bytes(8, "big")))
+        if number != 100 or not gap:
+            line.push(number, step=0.001)
+    line.wait()
+    assert line.out == [n for n in range(4000) if n != 100 or not gap]
+    assert line.reorder.strays == 1
+    assert line.reorder.lost == gap
+    assert line.reorder.reordered <= 2
+    line.check()
+
+
 def test_row_31_a_stranger_first_of_all() -> None:
     """With settling it waits alone; the real sender's second packet shows which is which, and nothing is lost."""
     line = Line(settle=True)
