@@ -53,13 +53,14 @@ class Timeline:
         if not self._restart and -MAX_STEP_BACK <= seconds <= elapsed + MAX_STEP_AHEAD:
             pts = self._base + delta
         elif self._last_pts < 0:
-            pts = 0
+            pts = delta = 0
         else:
             pts = self._last_pts + max(1, round(elapsed * self.clock_rate))
-        pts = max(pts, self._last_pts + 1)
-        if self._restart or pts >= self._base:
-            self._restart = False
+            delta = 0
+        self._restart = False
+        if delta >= 0:  # else out of order: the newest time stamp stays where it is on the line
             self._timestamp, self._base = timestamp, pts
+        pts = max(pts, self._last_pts + 1)
         self._last_pts = pts
         self._arrived = arrived
         return pts
