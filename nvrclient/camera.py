@@ -77,10 +77,10 @@ class Camera:
                 transport=transport,
                 audio=bool(audio),
                 audio_codec=None if isinstance(audio, bool) else _codec(audio, video=False),
+                shared=shared and when_full != "block",
             ),
             when_full=when_full,
             buffer_bytes=buffer_bytes,
-            shared=shared and when_full != "block",
         )
 
 

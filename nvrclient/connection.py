@@ -41,14 +41,20 @@ logger = logging.getLogger("nvrclient.connection")
 CLOSE_TIME = 1.5
 """Seconds for STOP and logout at the end; with the rest of closing it stays under 2 s whatever the peer does."""
 
-ANSWER_TIME = 0.7
+ANSWER_TIME = 0.5
 """Seconds to wait for the answer to a START when its stream is closed already: then STOP is owed, or not."""
 
 RELOGIN_INTERVAL = 5.0
 """Seconds between logins after UIDs were lost: the first is made at once."""
 
-LIFETIME_IN_KEEPALIVES = 1.5
-"""A UID lives 90 s and is kept alive every 60 s."""
+UID_LIFETIME = 90.0
+"""Seconds a UID lives after the last command that carried it (1.3)."""
+
+LIFETIME_MARGIN = 5.0
+"""Seconds before that at which a UID without a good answer counts as lost."""
+
+KEEPALIVE_RETRY = 5.0
+"""Seconds to the next keep-alive after one that failed."""
 
 MAX_STALE = 3
 """Nonces that may be stale in a row before a login is given up."""
@@ -99,7 +105,6 @@ class Connection:
         self.stats = SessionStats()
         self.is_open = False
         self.streams: set[Closable] = set()
-        self.shared: dict[Any, Any] = {}  # what live streams share, by what they ask for
         self.codecs: dict[int, Codec] = {}  # found out, by camera
         self._username = username
         self._password = password
@@ -112,6 +117,8 @@ class Connection:
         self._nonce_count = 0
         self._tasks: set[asyncio.Task[Any]] = set()
         self._keepers: dict[UidSlot, asyncio.Task[None]] = {}
+        self.rtp_ports_used: set[int] = set()
+        self._next_rtp_port = 0  # index in the range
         self._started: dict[tuple[int, int, str], float] = {}  # when a START was last sent
         self._answers: dict[
             str, asyncio.Task[Any]
@@ -141,10 +148,31 @@ class Connection:
             raise RuntimeError(
                 "this session belongs to the process that opened it; open one after fork"
             )
-        if asyncio.get_running_loop() is not self.loop:
-            raise RuntimeError("this session belongs to another event loop; open one in this loop")
+        try:
+            here = asyncio.get_running_loop()
+        except RuntimeError:
+            here = None
+        if here is not self.loop:
+            raise RuntimeError(
+                "this session belongs to another event loop, which is not the one running here; use"
+                " it in that loop, or open one in this"
+            )
         if not self.is_open:
             raise RuntimeError("the session is closed; open one with nvrclient.connect(…)")
+
+    def free_rtp_ports(self) -> list[int] | None:
+        """Return the ports of `rtp_ports` to try, or None for any.
+
+        The one after the last taken comes first: what a recorder still sends to a port just freed must not be
+        taken for a new stream.
+        """
+        ports = self.options.rtp_ports
+        if ports is None:
+            return None
+        at = self._next_rtp_port % len(ports)
+        free = [port for port in (*ports[at:], *ports[:at]) if port not in self.rtp_ports_used]
+        self._next_rtp_port = ports.index(free[0]) + 1 if free else at
+        return free
 
     def host_time(self) -> datetime:
         """Return this computer's time."""
@@ -268,6 +296,10 @@ class Connection:
                 if wait > 0:
                     await asyncio.sleep(wait)
             self._last_relogin = self.loop.time()
+        return await self.uninterrupted(self._log_in_for_slot(again=again), "login")
+
+    async def _log_in_for_slot(self, *, again: bool) -> UidSlot:
+        """Log in and enter the UID: in one piece, so that every UID issued is given back."""
         uid = await self._log_in()
         self._lost_uids = 0
         slot = self._table.add(uid, self.loop.time())
@@ -281,16 +313,23 @@ class Connection:
         if self._refused is not None:
             raise AuthenticationError(self._refused)
         command = login.LOGIN
-        reply = await self._plain(command, None)
-        for attempt in range(MAX_STALE):
-            if reply.status != 401:
+        reply = await self.plain(command)
+        sent = 0
+        while reply.status == 401 and sent < MAX_STALE:
+            try:
+                challenge = digest.parse_challenge(reply.headers.get("www-authenticate", []))
+            except AuthenticationError:
+                if sent:
+                    break
+                if self.stats.logins:  # it knew better before: it is starting up
+                    check(command, reply)
+                raise
+            if sent and not challenge.stale:
                 break
-            challenge = digest.parse_challenge(reply.headers.get("www-authenticate", []))
-            if attempt and not challenge.stale:
-                break
+            sent += 1
             self.count(credentials_sent=1)
-            reply = await self._plain(command, self._answer(command, challenge, 1))
-        if reply.status in {401, 403}:
+            reply = await self.plain(command, self._answer(command, challenge, 1))
+        if sent and reply.status in {401, 403}:
             self._refused = (
                 f"login at {self.address.url}: the recorder refuses user name or password (HTTP"
                 f" {reply.status}). Recorders lock an account after a few wrong tries, so this"
@@ -309,6 +348,7 @@ class Connection:
         """Hold a UID: status.cgi every `keepalive` seconds, sooner after a failure, until it is lost."""
         interval = self.options.keepalive
         due = self.loop.time() + interval
+        failing = False
         while True:
             await asyncio.sleep(due - self.loop.time())
             try:
@@ -318,12 +358,15 @@ class Connection:
                 return
             except NVRError as error:
                 self.count(keepalives_failed=1)
-                logger.warning("keep-alive of UID #%d failed: %s", slot.number, error)
-                if self.loop.time() - slot.last_contact > LIFETIME_IN_KEEPALIVES * interval:
+                if not failing:
+                    logger.warning("keep-alive of UID #%d failed: %s", slot.number, error)
+                failing = True
+                if self.loop.time() - slot.last_contact > UID_LIFETIME - LIFETIME_MARGIN:
                     self.lose(slot)
                     return
-                due = self.loop.time() + interval / 12
+                due = self.loop.time() + min(KEEPALIVE_RETRY, interval)
             else:
+                failing = False
                 self.count(keepalives=1)
                 due = max(due + interval, self.loop.time())
 
@@ -353,8 +396,10 @@ class Connection:
         """Send a command under any UID of the session, with one more login if that one is gone."""
         shown = command(Uid(""))
         for _ in range(2):
-            async with self._uid_lock:
-                slot = self._table.any() or await self._obtain()
+            slot = self._table.any()
+            if slot is None:
+                async with self._uid_lock:
+                    slot = self._table.any() or await self._obtain()
             try:
                 return await self.ask(command, slot)
             except UidGoneError:
@@ -397,7 +442,8 @@ class Connection:
         if at > now:
             await asyncio.sleep(at - now)
 
-    async def _plain(self, command: Command, authorization: Authorization | None) -> Reply:
+    async def plain(self, command: Command, authorization: Authorization | None = None) -> Reply:
+        """Send a command that carries no UID; return the answer. Raises as `HttpClient.get`."""
         self.count(commands=1)
         return await self.client.get(command, authorization, timeout=self.options.timeout)
 
@@ -423,7 +469,8 @@ class Connection:
                 self.lose(slot)
                 raise UidGoneError
         slot.fresh = False
-        slot.last_contact = self.loop.time()
+        if answer.status < 400:
+            slot.last_contact = self.loop.time()
         return answer
 
     def _new_challenge(self, answer: Reply | Body, slot: UidSlot) -> digest.Challenge | None:
@@ -475,6 +522,7 @@ def check(command: Command, reply: Reply | Body) -> None:
         raise RecorderBusyError(f"{command}: the recorder is busy (HTTP 429)", retry_after=retry)
     hint = {
         400: "it does not take this command or a value in it",
+        401: "it asks for a login without saying how",
         403: "this user may not do that",
         404: "it does not know this command, or not this camera",
     }.get(status, "see its log")

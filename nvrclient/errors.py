@@ -22,7 +22,10 @@ or a digest.
 
 from __future__ import annotations
 
+import re
 from typing import Any
+
+_UID = re.compile(rb"(UID)(=|%3D|&#61;|\"?\s*[:=]\s*\"?)[0-9]+", re.IGNORECASE)
 
 
 class NVRError(Exception):
@@ -67,8 +70,7 @@ class SessionLimitError(NVRError):
 class CommandError(NVRError):
     """The recorder answered ``command`` with an error.
 
-    ``status`` is the HTTP status; None means that no answer came after the command had been sent, so that it
-    may have been carried out.
+    ``status`` is the HTTP status, None where there was none.
     """
 
     def __init__(self, message: str, *, command: str, status: int | None) -> None:
@@ -93,7 +95,7 @@ class ProtocolError(NVRError):
     """An answer fits no reading of the specification.
 
     ``reading`` is what was being read, ``offset`` where in the answer reading stopped, and ``head`` the first
-    bytes there (at most 32).
+    bytes there (at most 32), a UID in them masked.
     """
 
     def __init__(
@@ -102,7 +104,7 @@ class ProtocolError(NVRError):
         super().__init__(message)
         self.reading = reading
         self.offset = offset
-        self.head = head[:32]
+        self.head = _UID.sub(rb"\1\2***", head)[:32]
 
 
 class StreamStalledError(NVRError):

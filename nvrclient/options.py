@@ -16,13 +16,20 @@ class Secret:
     __slots__ = ("_value",)
 
     def __init__(self, value: str | Callable[[], str]) -> None:
-        if not isinstance(value, str) and not callable(value):
-            raise TypeError("password: a string, or a callable that returns one")
         self._value = value
 
+    def check(self) -> None:
+        """Raise TypeError where it is neither a string nor a callable."""
+        if not isinstance(self._value, str) and not callable(self._value):
+            raise TypeError("password: a string, or a callable that returns one")
+
     def reveal(self) -> str:
-        """Return the password."""
-        return self._value if isinstance(self._value, str) else self._value()
+        """Return the password. Raises TypeError where the callable returns none; what it raises is the caller's."""
+        password = self._value if isinstance(self._value, str) else self._value()
+        if isinstance(password, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            return password
+        password = ""  # whatever it is, no traceback shows it
+        raise TypeError("password: the callable returned no string")
 
     def __repr__(self) -> str:
         return "<secret>"

@@ -70,6 +70,7 @@ def connect(
     Raises ValueError or TypeError for an option that can mean nothing; opening raises NVRErrors.
     """
     password = secret = Secret(password)  # type: ignore[assignment]  # pyright: ignore  no traceback shows it
+    secret.check()
     address = parse_address(url)
     if not isinstance(username, str) or not username:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ValueError("username: a name, as registered in the recorder")
@@ -200,16 +201,18 @@ class Session:
         connection = self._opened()
 
         async def ask() -> list[CameraStatus]:
-            status = None
-            for command in (camera_commands.bare, camera_commands.with_uid):
-                reply = await connection.command(command)
-                status = reply.status
-                if status == 200 and (found := camera_commands.parse_cameras(reply.body)):
-                    return found
+            reply = await connection.plain(camera_commands.BARE)
+            found = camera_commands.parse_cameras(reply.body) if reply.status == 200 else []
+            if not found:
+                reply = await connection.command(camera_commands.with_uid)
+                found = camera_commands.parse_cameras(reply.body) if reply.status == 200 else []
+            if found:
+                return found
+            check(camera_commands.BARE, reply)
             raise CommandError(
                 "cameras: this recorder does not list its cameras (as_getinfo.cgi); use their numbers",
                 command="as_getinfo.cgi",
-                status=status,
+                status=reply.status,
             )
 
         return await connection.inform("cameras", ask)
@@ -219,24 +222,32 @@ class Session:
     ) -> bytes:
         """Send any CGI command under the session's UID and return the answer's body, at most 1 MiB.
 
-        `name` is bare ("status.cgi") or a path; `params` follow UID in the order given, and may repeat. Raises
-        CommandError, SessionLimitError, ConnectionFailedError, ProtocolError; ValueError for what no URL can hold.
+        `name` is bare ("status.cgi") or a path; `params` follow UID in the order given, and may repeat. The same
+        command is sent at most once in `command_interval` seconds; callers that send it together share one answer.
+        Raises CommandError, SessionLimitError, ConnectionFailedError, ProtocolError; ValueError for what no URL can hold.
         """
         connection = self._opened()
         pairs = [(str(key), str(value)) for key, value in _pairs(params)]
         directory, _, bare = name.rpartition("/")
+        if not bare or "//" in name or "\\" in name or "@" in name:
+            raise ValueError(f'command: a bare name ("status.cgi") or a path, not {name!r}')
         for text in (name, *(text for pair in pairs for text in pair)):
             if not text.isascii() or not text.isprintable() or set(text) & set(" #?&"):
                 raise ValueError(f"command: {text!r} cannot stand in a URL; percent-encode it")
 
         def command(uid: Uid) -> Command:
             return Command(
-                bare, (("UID", uid.value), *pairs), f"{directory}/" if directory else "/cgi-bin/"
+                bare,
+                (("UID", uid.value), *pairs),
+                f"/{directory.strip('/')}/" if directory.strip("/") else "/cgi-bin/",
             )
 
-        reply = await connection.shielded(connection.command(command), name)
-        check(Command(bare, tuple(pairs)), reply)
-        return reply.body
+        async def ask() -> bytes:
+            reply = await connection.command(command)
+            check(Command(bare, tuple(pairs)), reply)
+            return reply.body
+
+        return await connection.inform(f"{name} {pairs}", ask)
 
     async def _open(self) -> Self:
         if self._connection is not None:

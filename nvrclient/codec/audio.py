@@ -48,7 +48,7 @@ TELEPHONE_RATE = 8_000
 REANCHOR = 0.2
 """Seconds that counted samples and the arrival of parts may be apart."""
 
-_RATE_IN_NAME = re.compile(r"(\d+(?:\.\d+)?)\s*k")
+_RATE_IN_NAME = re.compile(r"(\d{1,3}(?:\.\d+)?)\s*k|rate=\"?(\d{4,6})")
 
 
 class _Held:
@@ -86,6 +86,7 @@ class AudioTrack:
         settle: bool,
     ) -> None:
         self.reorder = Reorder(settle=settle)
+        self.received = 0  # packets and parts
         self.frames = 0
         self.malformed = 0
         self.dropped: dict[str, int] = {}
@@ -113,6 +114,8 @@ class AudioTrack:
         self._samples_end = 0  # pts after the last part, where samples are counted
         self._anchor = 0  # pts at the time of arrival that follows
         self._anchored_at: float | None = None
+        self._rate_of_parts: int | None = None  # of AAC whose content type names none
+        self._held_parts: list[tuple[str, bytes, float]] = []
         self._zero_starts = 0  # parts that began with 0x00
         self._other_starts = 0
         self._clock_offset: float | None = None  # recorder's clock minus camera's clock, seconds
@@ -123,6 +126,7 @@ class AudioTrack:
 
     def push(self, packet: RtpPacket, now: float) -> None:
         """Take one packet of payload type 97, as it came at monotonic time `now`."""
+        self.received += 1
         for due in self.reorder.push(packet, now):
             self._take(due, now)
 
@@ -146,6 +150,8 @@ class AudioTrack:
         """The stream broke and will start over."""
         self.reorder.reset(settle=self._settle)
         self._drop_held("interrupted")
+        self._drop("interrupted", len(self._held_parts))
+        self._held_parts = []
 
     def _take(self, packet: RtpPacket, now: float) -> None:
         self._lost += packet.lost
@@ -309,6 +315,10 @@ class AudioTrack:
 
     def push_part(self, content_type: str, body: bytes, now: float) -> None:
         """Take one part of an audio/… content type."""
+        self.received += 1
+        self._take_part(content_type, body, now)
+
+    def _take_part(self, content_type: str, body: bytes, now: float) -> None:
         codec, named_rate = self._codec_by_name(content_type)
         if body[:1] == b"\x00":
             self._zero_starts += 1
@@ -324,8 +334,10 @@ class AudioTrack:
         rate = TELEPHONE_RATE
         samples = len(data) * (2 if codec is Codec.G726 else 1)
         if codec is Codec.AAC:
-            rate = self._asked_rate or named_rate or DEFAULT_AAC_RATE
-            samples = aac.SAMPLES_PER_FRAME
+            known = self._asked_rate or named_rate or self._rate_by_arrival(content_type, body, now)
+            if known is None:
+                return
+            rate, samples = known, aac.SAMPLES_PER_FRAME
         if self._anchored_at is None:
             self._anchored_at = now
         counted_at = self._given[1] if self._given is not None else rate
@@ -345,12 +357,28 @@ class AudioTrack:
         else:
             self._give(codec, data, None, pts, rate, 1, self._recorder_time(now), held)
 
+    def _rate_by_arrival(self, content_type: str, body: bytes, now: float) -> int | None:
+        """Return the rate of AAC whose content type names none, by how fast parts come; None: held until that is known."""
+        if self._rate_of_parts is None:
+            held = self._held_parts
+            held.append((content_type, body, now))
+            elapsed = now - held[0][2]
+            if elapsed < MEASURED_BY_ARRIVAL and len(held) < MAX_HELD_FRAMES:
+                return None
+            measured = (len(held) - 1) * aac.SAMPLES_PER_FRAME / elapsed if elapsed > 0 else 0.0
+            self._rate_of_parts = aac.nearest_rate(measured, 0.04) or DEFAULT_AAC_RATE
+            self._held_parts = []
+            for earlier in held[:-1]:
+                self._take_part(*earlier)
+        return self._rate_of_parts
+
     def _codec_by_name(self, content_type: str) -> tuple[Codec | None, int | None]:
         name = content_type.partition(";")[0].strip().lower()
         if "aac" in name or "mp4a" in name or "mpeg4-generic" in name:
             rate = None
-            if found := _RATE_IN_NAME.search(name):
-                rate = aac.nearest_rate(float(found[1]) * 1000, 0.04)
+            if found := _RATE_IN_NAME.search(content_type.lower()):
+                hertz = float(found[1]) * 1000 if found[1] else float(found[2])
+                rate = aac.nearest_rate(hertz, 0.04)
             return Codec.AAC, rate
         if "726" in name:
             return Codec.G726, None

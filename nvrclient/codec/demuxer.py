@@ -71,7 +71,6 @@ class Demuxer:
             aac_rate=aac_rate,
             settle=settle,
         )
-        self.good_packets = 0  # RTP packets that could be read and belong to a track
         self.malformed_parts = (
             0  # parts that never got as far as this, counted by whoever reads them
         )
@@ -80,24 +79,29 @@ class Demuxer:
         self._malformed = 0
         self._ignored: dict[str, int] = {}
 
-    def push_packet(self, data: bytes, now: float) -> None:
-        """Take one RTP packet: a datagram, or the body of an application/octet-stream part."""
+    def push_packet(self, data: bytes, now: float) -> int | None:
+        """Take one RTP packet: a datagram, or the body of an application/octet-stream part.
+
+        Returns its payload type if it can be read and belongs to a track, else None.
+        """
         self._packets += 1
         self._bytes += len(data)
         try:
             packet = parse_packet(data)
         except BadPacketError as bad:
-            self._malformed += 1
-            self._ignore(f"bad packet: {bad}")
-            return
+            if bad.args[0] == "rtcp":
+                self._ignore("RTCP")
+            else:
+                self._malformed += 1
+            return None
         if packet.payload_type in video.PAYLOAD_TYPES:
-            self.good_packets += 1
             self.video.push(packet, now)
         elif packet.payload_type == audio.PAYLOAD_TYPE:
-            self.good_packets += 1
             self.audio.push(packet, now)
         else:
             self._ignore("payload type")
+            return None
+        return packet.payload_type
 
     def push_part(self, content_type: str, body: bytes, now: float) -> None:
         """Take one part of a multipart response, by its Content-Type wherever it comes."""
@@ -107,10 +111,10 @@ class Demuxer:
             return
         self._packets += 1
         self._bytes += len(body)
-        if kind == "image/jpeg":
+        if kind in {"image/jpeg", "image/jpg"}:
             self.video.push_jpeg(body, now)
         elif kind.startswith("audio/"):
-            self.audio.push_part(kind, body, now)
+            self.audio.push_part(content_type, body, now)
         else:
             self._ignore("content type")
 

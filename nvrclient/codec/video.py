@@ -68,10 +68,9 @@ class VideoTrack:
         self.dropped: dict[str, int] = {}
         self.malformed: dict[str, int] = {}
         self.ssrc_changes = 0
-        self.picture_at: float | None = (
-            None  # when the last picture, decodable or not, was complete
-        )
+        self.picture_at: float | None = None  # when the last one, decodable or not, was complete
         self.interval = 0.0  # between pictures, seconds, smoothed
+        self._previous_at: float | None = None  # as picture_at, since the stream last broke
         self.reorder = Reorder(settle=settle)
         self._camera = camera
         self._items = items
@@ -149,6 +148,7 @@ class VideoTrack:
         self._retire_assembler()
         self._ssrc = None
         self._waiting = True
+        self._previous_at = None  # an outage is no interval between pictures
         self._timeline.restart()
         if self._last is not None and self._interruption != reason:
             self._interruption = reason
@@ -305,9 +305,9 @@ class VideoTrack:
                 return
 
     def _complete(self, now: float) -> None:
-        if self.picture_at is not None:
-            self.interval += (now - self.picture_at - self.interval) / 8
-        self.picture_at = now
+        if self._previous_at is not None:
+            self.interval += (now - self._previous_at - self.interval) / 8
+        self._previous_at = self.picture_at = now
 
     def _drop(self, reason: str) -> None:
         self.dropped[reason] = self.dropped.get(reason, 0) + 1

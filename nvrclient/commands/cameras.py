@@ -10,9 +10,8 @@ from nvrclient.frames import CameraStatus
 _LINE = re.compile(rb"^\s*CAM_CONNECT_0*([0-9]{1,3})CH\s*=\s*\"?([0-9])", re.MULTILINE)
 
 
-def bare(_uid: Uid) -> Command:
-    """The form seen in the field: it carries no UID."""
-    return Command("as_getinfo.cgi", (("FILE", "2"),))
+BARE = Command("as_getinfo.cgi", (("FILE", "2"),))
+"""The form seen in the field: it carries no UID."""
 
 
 def with_uid(uid: Uid) -> Command:

@@ -9,8 +9,12 @@ from nvrclient.errors import ProtocolError
 
 LOGIN = Command("dlogin.cgi", (("UID", "-1"),))
 
-# "UID=13313", up to 19 digits, somewhere in HTML; the echo "UID=-1" is none.
-_UID = re.compile(rb"""\bUID\s*=\s*["']?([0-9]{1,19})(?![0-9])""", re.IGNORECASE)
+# "UID=13313", up to 19 digits, somewhere in HTML, perhaps escaped; the echo "UID=-1" is none. A form can carry it too.
+_UID = re.compile(
+    rb"""\bUID(?:\s*=\s*|%3D|&\#61;)["']?([0-9]{1,19})(?![0-9])"""
+    rb"""|\bname=["']?UID["']?\s[^>]*?value=["']?([0-9]{1,19})(?![0-9])""",
+    re.IGNORECASE,
+)
 
 
 def parse_uid(body: bytes) -> Uid:
@@ -26,7 +30,7 @@ def parse_uid(body: bytes) -> Uid:
             offset=0,
             head=body,
         )
-    return Uid(found[1].decode("ascii"))
+    return Uid((found[1] or found[2]).decode("ascii"))
 
 
 def log_out(uid: Uid) -> Command:

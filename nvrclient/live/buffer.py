@@ -29,17 +29,27 @@ class FrameBuffer:
     consumer that takes NAL units one by one.
     """
 
-    def __init__(self, policy: WhenFull, limit: int, so_far: Callable[[], list[NalUnit]]) -> None:
+    def __init__(
+        self,
+        policy: WhenFull,
+        limit: int,
+        so_far: Callable[[], list[NalUnit]],
+        *,
+        audio: bool = True,
+    ) -> None:
         self.policy: WhenFull = policy
         self.delivered = 0
         self.dropped: dict[str, int] = {}
         self.bytes = 0
         self._limit = limit
         self._so_far = so_far
+        self._audio = (
+            audio  # another consumer of the source may want it, or the recorder send it unasked
+        )
         self._items: deque[StreamItem] = deque()
         self._frames = 0  # frames among the items
         self._waiter: asyncio.Future[None] | None = None
-        self._space: asyncio.Future[None] | None = None
+        self._space = asyncio.Event()
         self._failure: NVRError | None = None
         self._ended = False
         self._cutting = False  # the GOP at hand did not fit: its rest is dropped
@@ -60,7 +70,7 @@ class FrameBuffer:
             self._push_discontinuity(item)
         elif isinstance(item, VideoFrame):
             self._push_frame(self._rebased(item), keyframe=item.keyframe)
-        else:
+        elif self._audio:
             self._push_frame(self._rebased_audio(item), keyframe=False)
         self._wake()
 
@@ -85,8 +95,8 @@ class FrameBuffer:
     async def space(self) -> None:
         """Wait until there is room again."""
         while self.is_full:
-            self._space = asyncio.get_running_loop().create_future()
-            await self._space
+            self._space.clear()
+            await self._space.wait()
 
     @property
     def queued(self) -> int:
@@ -290,8 +300,7 @@ class FrameBuffer:
             self._waiter.set_result(None)
 
     def _free(self) -> None:
-        if self._space is not None and not self._space.done():
-            self._space.set_result(None)
+        self._space.set()
 
 
 def _one_more(overflow: Discontinuity | None, frame: VideoFrame | AudioFrame) -> Discontinuity:

@@ -1,18 +1,20 @@
 """One live stream as the recorder sends it: START, what comes, STOP; over HTTP or over UDP.
 
-A feed lives from one START to the next STOP. It puts what comes into the demuxer and calls `arrived` after each
-piece of work.
+A feed lives from one START of the video to the next STOP. It puts what comes into the demuxer and calls `arrived`
+after each piece of work. Audio has a task of its own beside it: it can be refused, end and come back without a
+picture being lost.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any
 
+from nvrclient.codec.audio import PAYLOAD_TYPE as AUDIO_PAYLOAD_TYPE
 from nvrclient.codec.demuxer import Demuxer
 from nvrclient.commands import live
 from nvrclient.commands.command import Command, Uid
@@ -32,18 +34,26 @@ from nvrclient.transport.http import Body
 from nvrclient.transport.udp import RtpReceiver
 from nvrclient.uids import UidSlot
 
+logger = logging.getLogger("nvrclient.live")
+
 START_TRIES = 5
 """STARTs sent before a recorder that answers 204 (refused for now) counts as refusing."""
 
 REFUSED_FOR_NOW = 204
 """The status of that answer."""
 
+MAX_WAIT = 8.0
+"""Seconds between two STARTs at most, whatever the recorder asks for."""
+
 HEAD_TIME = 1.0
-"""Seconds to wait for the first bytes of an answer that is no stream, for the message."""
+"""Seconds to wait for the first bytes of an answer that does not say that it is a stream."""
+
+FIRST_AUDIO_WAIT, MAX_AUDIO_WAIT = 3.0, 30.0
+"""Seconds before audio that was refused or has ended is asked for again, doubled each time."""
 
 
 class Feed(ABC):
-    """`start` it, `run` it until it ends, `stop` it, always."""
+    """`start` it, `run` it until it ends (and `hear` beside it for audio), `stop` and `aclose` it, always."""
 
     transport: str
 
@@ -55,29 +65,59 @@ class Feed(ABC):
         codec: Codec,
         demuxer: Demuxer,
         arrived: Callable[[], Awaitable[None] | None],
-        *,
-        audio: bool,
     ) -> None:
+        self.audio_problem: str | None = None
+        self.wants_audio = False
         self._connection = connection
         self._slot = slot
         self._camera = camera
-        self._comps = [live.comp_of(codec)] + [live.AUDIO] * audio
-        self._asked: list[str] = []  # COMPs that were started, video first
+        self._video = live.comp_of(codec)
+        self._asked: list[str] = []  # COMPs that STOP is owed for, video first
         self._demuxer = demuxer
         self._arrived = arrived
 
     async def start(self) -> None:
-        """Send START, of the audio after the video's.
+        """Send START of the video.
 
         Raises UidGoneError, CommandError (unknown camera), SessionLimitError, RecorderBusyError, ProtocolError (no
         stream), ConnectionFailedError.
         """
-        for comp in self._comps:
-            await self._start(comp)
+        await self._start(self._video)
 
     @abstractmethod
     async def run(self) -> None:
-        """Take what comes until the recorder ends it. Raises StreamEndedError or ConnectionFailedError."""
+        """Take what comes until the recorder ends it. Raises StreamEndedError or ProtocolError."""
+
+    async def hear(self) -> None:
+        """Have the audio too, again when it ends; what is wrong with it stands in `audio_problem`.
+
+        Whether audio comes in an answer of its own or in the video's is not specified: while it comes, it is not
+        asked for again, wherever it comes.
+        """
+        wait = FIRST_AUDIO_WAIT
+        while True:
+            heard = self._demuxer.audio.received
+            try:
+                await self._start(live.AUDIO)
+                await self._hear()
+                problem = "the recorder closed the audio"
+            except UidGoneError:
+                return
+            except CommandError as error:
+                self._report(str(error))
+                return  # this camera has none, or this user may not hear it
+            except NVRError as error:
+                problem = str(error)
+            if self._demuxer.audio.received > heard:
+                wait = FIRST_AUDIO_WAIT
+            while True:
+                heard = self._demuxer.audio.received
+                await asyncio.sleep(wait)
+                if self._demuxer.audio.received == heard:
+                    break
+                self.audio_problem = None
+            self._report(problem)
+            wait = min(2 * wait, MAX_AUDIO_WAIT)
 
     async def stop(self) -> None:
         """Send STOP, of the audio first; errors do not matter any more."""
@@ -94,11 +134,15 @@ class Feed(ABC):
 
     @abstractmethod
     def _port(self, comp: str) -> int | None:
-        """The UDP port that COMP is sent to, None for HTTP."""
+        """Return the UDP port that COMP is sent to, None for HTTP."""
 
     @abstractmethod
     async def _send_start(self, comp: str, command: Command) -> tuple[int, float | None]:
         """Send START; return the status and the seconds to wait of a refusal. Raises what is no refusal for now."""
+
+    @abstractmethod
+    async def _hear(self) -> None:
+        """Take audio until the recorder ends it."""
 
     async def _start(self, comp: str) -> None:
         """Send START, again while the recorder refuses it for now."""
@@ -111,31 +155,35 @@ class Feed(ABC):
             if status != REFUSED_FOR_NOW:
                 return
             if attempt < START_TRIES:
-                await asyncio.sleep(wait or min(2.0 ** (attempt - 1), 5.0))
+                await asyncio.sleep(min(wait or 2.0 ** (attempt - 1), MAX_WAIT))
         raise RecorderBusyError(
             f"live {comp} of camera {self._camera}: the recorder refused it {START_TRIES} times for"
             " now (HTTP 204), as it does when streams are started and stopped quickly; try again"
             " in a few seconds",
-            retry_after=wait or 8.0,
+            retry_after=wait or MAX_WAIT,
         )
 
     async def _send(self, comp: str) -> tuple[int, float | None]:
         """Send one START and keep the account of what STOP is owed for: from sending it until it is refused."""
-        self._asked.append(comp)
+        if comp not in self._asked:
+            self._asked.append(comp)
         command = live.start(self._slot.uid, self._camera, comp, self._port(comp))
-        accepted = False
+        accepted = True  # until told otherwise: who knows
         try:
             status, wait = await self._send_start(comp, command)
             accepted = status != REFUSED_FOR_NOW
+            return status, wait
         except (SessionLimitError, CommandError, UidGoneError):
-            raise
-        except BaseException:
-            accepted = True  # who knows
+            accepted = False
             raise
         finally:
             if not accepted:
                 self._asked.remove(comp)
-        return status, wait
+
+    def _report(self, problem: str) -> None:
+        if problem != self.audio_problem:
+            logger.warning("audio of camera %d: %s", self._camera, problem)
+        self.audio_problem = problem
 
 
 class HttpFeed(Feed):
@@ -143,9 +191,39 @@ class HttpFeed(Feed):
 
     transport = "http"
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+    def __init__(
+        self,
+        connection: Connection,
+        slot: UidSlot,
+        camera: int,
+        codec: Codec,
+        demuxer: Demuxer,
+        arrived: Callable[[], Awaitable[None] | None],
+    ) -> None:
+        super().__init__(connection, slot, camera, codec, demuxer, arrived)
         self._bodies: dict[str, Body] = {}
+
+    async def run(self) -> None:
+        """Read the video's answer until it ends."""
+        parts = PartReader()
+        await self._read(self._bodies[self._video], parts)
+        cut = " in the middle of a part" if parts.truncated else ""
+        raise StreamEndedError(
+            f"live {self._video} of camera {self._camera}: the recorder closed the stream{cut}"
+        )
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        bodies, self._bodies = list(self._bodies.values()), {}
+        for body in bodies:
+            await body.aclose()
+
+    async def _hear(self) -> None:
+        body = self._bodies[live.AUDIO]
+        try:
+            await self._read(body, PartReader())
+        finally:
+            await body.aclose()
 
     def _port(self, comp: str) -> None:  # noqa: ARG002
         return None
@@ -164,129 +242,142 @@ class HttpFeed(Feed):
                 await body.aclose()
 
     async def _check_is_stream(self, command: Command, body: Body) -> None:
-        if not body.content_type.startswith(("text/", "application/json")):
-            return  # multipart/…; of an unusual type, or none, the parser finds out whether parts come
+        if body.content_type.startswith("multipart/"):
+            return
+        empty = body.headers.get("content-length") == ["0"]
+        if not empty and not body.content_type.startswith(("text/", "application/json")):
+            return  # of an unusual type, or none: the parser finds out whether parts come
         head = b""
         with suppress(NVRError, TimeoutError):
             async with asyncio.timeout(HEAD_TIME):
                 head = await body.read()
-        raise ProtocolError(
-            f"{command}: the recorder answered {body.content_type!a} instead of"
-            f" a stream, beginning {head[:60]!r}. Is this an i-PRO recorder, and may this user watch"
-            " this camera?",
+        if head.lstrip(b"\r\n").startswith(b"--"):
+            body.put_back(head)
+            return
+        error = ProtocolError(
+            f"{command}: the recorder answered {body.content_type or 'nothing'!a} instead of a"
+            " stream. Is this an i-PRO recorder, and may this user watch this camera?",
             reading="multipart/… in the answer to START",
             offset=0,
             head=head,
         )
+        head = b""  # it can hold the UID; the error's copy is masked
+        raise error
 
-    async def run(self) -> None:
-        """Read every answer until the video's ends."""
-        readers = [self._read(comp, body) for comp, body in self._bodies.items()]
-        if len(readers) == 1:
-            await readers[0]
-            return
-        video, *others = [
-            self._connection.spawn(reader, f"read {comp} of camera {self._camera}")
-            for comp, reader in zip(self._bodies, readers, strict=True)
-        ]
-        try:
-            await video
-        finally:
-            for task in (video, *others):
-                task.cancel()
-            await asyncio.wait((video, *others))
-
-    async def _read(self, comp: str, body: Body) -> None:
-        parts = PartReader()
-        loop = self._connection.loop
-        push = self._demuxer.push_part
-        is_audio = comp == live.AUDIO
+    async def _read(self, body: Body, parts: PartReader) -> None:
+        """Read an answer to its end. Raises StreamEndedError where it breaks off, ProtocolError where it has no parts."""
+        demuxer, loop = self._demuxer, self._connection.loop
         bad = 0
         while True:
             try:
                 piece = await body.read()
-            except ConnectionFailedError:
-                if is_audio:
-                    return  # the video's answer goes on, and may carry the audio
-                raise
-            if not piece:
-                break
+            except ConnectionFailedError as error:
+                raise StreamEndedError(f"live stream of camera {self._camera}: {error}") from None
             now = loop.time()
-            for part in parts.feed(piece):
-                push(part.content_type, part.body, now)
+            for part in parts.feed(piece) if piece else parts.close():
+                demuxer.push_part(part.headers.get("content-type", ""), part.body, now)
             if parts.desyncs + parts.bad_parts + parts.oversize != bad:
-                self._demuxer.malformed_parts -= bad
+                demuxer.malformed_parts -= bad
                 bad = parts.desyncs + parts.bad_parts + parts.oversize
-                self._demuxer.malformed_parts += bad
+                demuxer.malformed_parts += bad
             waited = self._arrived()
             if waited is not None:
                 await waited
-        for part in parts.close():
-            push(part.content_type, part.body, loop.time())
-        self._arrived()
-        if is_audio:
-            return
-        cut = " in the middle of a part" if parts.truncated else ""
-        raise StreamEndedError(
-            f"live {comp} of camera {self._camera}: the recorder closed the stream{cut}"
-        )
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        bodies, self._bodies = list(self._bodies.values()), {}
-        for body in bodies:
-            await body.aclose()
+            if not piece:
+                return
 
 
 class UdpFeed(Feed):
-    """RTP over UDP (2.1, 2.3.1, 2.3.2, 2.3.6): a port for the video, one for the audio."""
+    """RTP over UDP (2.1, 2.3.1, 2.3.2, 2.3.6): a port for the video, one for the audio.
+
+    Which port the audio goes to is not specified: payload types are read on both. A socket is tied to the sender it
+    hears once that is known to lose nothing: audio from another source port never reaches a tied socket.
+    """
 
     transport = "udp"
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+    def __init__(
+        self,
+        connection: Connection,
+        slot: UidSlot,
+        camera: int,
+        codec: Codec,
+        demuxer: Demuxer,
+        arrived: Callable[[], Awaitable[None] | None],
+    ) -> None:
+        super().__init__(connection, slot, camera, codec, demuxer, arrived)
         self.receivers: dict[str, RtpReceiver] = {}
-        self._good = 0
-
-    def _port(self, comp: str) -> int | None:
-        return self.receivers[comp].port if comp in self.receivers else 0
+        self._heard_on: dict[str, set[int]] = {}  # payload types, by COMP of the socket
 
     async def start(self) -> None:
-        """Take the ports, then send START as `Feed.start` says."""
-        peer = self._connection.client.peer
-        assert peer is not None  # the login was answered from there
-        options = self._connection.options
-        loop = self._connection.loop
-        push = self._demuxer.push_packet
-        for comp in self._comps:
-            receiver = RtpReceiver(
-                peer, lambda data: push(data, loop.time()), partial(self._taken, comp)
-            )
-            await receiver.open(options.rtp_host, options.rtp_ports)
-            self.receivers[comp] = receiver
+        """Take a port, then send START as `Feed.start` says."""
+        await self._listen(self._video)
         await super().start()
+
+    async def run(self) -> None:
+        """Packets come by themselves: wait."""
+        await self._connection.loop.create_future()
+
+    async def hear(self) -> None:
+        """Take a port for the audio, then as `Feed.hear`."""
+        self.wants_audio = True
+        try:
+            await self._listen(live.AUDIO)
+        except ConnectionFailedError as error:
+            self._report(str(error))
+        else:
+            await super().hear()
+
+    async def aclose(self) -> None:
+        """Free the ports."""
+        for receiver in self.receivers.values():
+            receiver.close()
+            self._connection.rtp_ports_used.discard(receiver.port)
+        await asyncio.sleep(0)  # asyncio closes a socket in the next turn of the loop
+
+    async def _hear(self) -> None:
+        await self._connection.loop.create_future()
+
+    async def _listen(self, comp: str) -> None:
+        """Open the socket that COMP is to be sent to."""
+        connection = self._connection
+        peer = connection.client.peer
+        assert peer is not None  # the login was answered from there
+        receiver = RtpReceiver(peer, partial(self._take, comp), partial(self._taken, comp))
+        await receiver.open(connection.options.rtp_host, connection.free_rtp_ports())
+        connection.rtp_ports_used.add(receiver.port)
+        self._heard_on[comp] = set()
+        self.receivers[comp] = receiver
+
+    def _port(self, comp: str) -> int | None:
+        return self.receivers[comp].port
 
     async def _send_start(self, comp: str, command: Command) -> tuple[int, float | None]:  # noqa: ARG002
         reply = await self._connection.ask(_always(command), self._slot)
         check(command, reply)
         return reply.status, retry_after(reply)
 
+    def _take(self, comp: str, data: bytes) -> bool:
+        payload_type = self._demuxer.push_packet(data, self._connection.loop.time())
+        if payload_type is None:
+            return False
+        self._heard_on[comp].add(payload_type)
+        return True
+
     def _taken(self, comp: str) -> None:
         receiver = self.receivers.get(comp)
-        if receiver is not None and not receiver.locked and self._demuxer.good_packets > self._good:
+        if receiver is not None and not receiver.locked and self._may_lock(comp):
             receiver.lock()
-        self._good = self._demuxer.good_packets
         self._arrived()
 
-    async def run(self) -> None:
-        """Packets come by themselves: wait."""
-        await self._connection.loop.create_future()
-
-    async def aclose(self) -> None:
-        """Free the ports."""
-        for receiver in self.receivers.values():
-            receiver.close()
-        await asyncio.sleep(0)  # asyncio closes a socket in the next turn of the loop
+    def _may_lock(self, comp: str) -> bool:
+        here = self._heard_on[comp]
+        if not here:
+            return False
+        if not self.wants_audio:
+            return True
+        audio_heard = any(AUDIO_PAYLOAD_TYPE in heard for heard in self._heard_on.values())
+        return audio_heard and len(here) == 1
 
 
 def _always(command: Command) -> Callable[[Uid], Command]:

@@ -10,7 +10,7 @@ import logging
 import random
 from collections import deque
 from collections.abc import Awaitable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import anyio
@@ -37,11 +37,14 @@ logger = logging.getLogger("nvrclient.live")
 Transport: TypeAlias = Literal["http", "udp"]
 State: TypeAlias = Literal["starting", "live", "waiting for key frame", "reconnecting", "closed"]
 
-FIRST_BACKOFF, MAX_BACKOFF = 1.0, 30.0
+FIRST_BACKOFF, MAX_BACKOFF = 1.0, 15.0
 """Seconds between tries to bring a broken stream back, doubled each time, with jitter."""
 
-STOP_TIME = 1.5
-"""Seconds for STOP; then the connection is closed all the same."""
+STOP_TIME = 1.0
+"""Seconds for STOP; then the connection is closed all the same. With `ANSWER_TIME` it stays under 2 s."""
+
+BAD_REQUEST = 400
+"""The status of a START whose COMP or PORT the recorder does not take."""
 
 MAX_UIDS_GONE = 3
 """UIDs that may be lost one after the other before the first picture."""
@@ -61,17 +64,19 @@ _FATAL = (AuthenticationError, CertificateMismatchError)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a consumer asked for; sources of the same wish are shared.
+    """What a consumer asked for.
 
     ``codec_is_sure``: the caller said it; a codec that is only remembered gives way to others when it is silent.
+    ``shared``: others may hang on the same source.
     """
 
     camera: int
     codec: Codec | None
-    codec_is_sure: bool = field(compare=False)
+    codec_is_sure: bool
     transport: Literal["http", "udp", "auto"]
     audio: bool
     audio_codec: Codec | None
+    shared: bool
 
 
 class LiveSource:
@@ -97,6 +102,8 @@ class LiveSource:
         self._gop: list[StreamItem] = []  # since the newest key frame
         self._gop_bytes = 0
         self._feed: Feed | None = None
+        self._audio = wanted.audio
+        self._hearing: asyncio.Task[None] | None = None
         self._dropped_by_kernel = 0  # of feeds that are gone
         self._foreign = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -119,11 +126,28 @@ class LiveSource:
         self._connection.count(streams=1)
         self._task = self._connection.spawn(self._main(), f"live camera {self.wanted.camera}")
 
-    def join(self, buffer: FrameBuffer) -> None:
-        """Give this buffer what comes from now on, and first the newest GOP held."""
+    def serves(self, wanted: Wanted) -> bool:
+        """Whether a stream that is wanted can hang on this source."""
+        mine = self.wanted
+        codec = self.demuxer.video.codec or (mine.codec if mine.codec_is_sure else None)
+        return (
+            mine.shared
+            and wanted.shared
+            and self.state != "closed"
+            and not self._stopping
+            and (wanted.camera, wanted.transport) == (mine.camera, mine.transport)
+            and (not wanted.codec_is_sure or wanted.codec == codec)
+            and (not self._audio or not wanted.audio or wanted.audio_codec == mine.audio_codec)
+        )
+
+    def join(self, buffer: FrameBuffer, *, audio: bool) -> None:
+        """Give this buffer what comes from now on, and first the newest GOP held; have the audio too if asked."""
         for item in self._gop:
             buffer.push(item)
         self._buffers.append(buffer)
+        if audio and not self._audio:
+            self._audio = True
+            self._start_hearing()
 
     async def leave(self, buffer: FrameBuffer) -> None:
         """Take a buffer off; without the last one the stream is stopped."""
@@ -134,12 +158,16 @@ class LiveSource:
 
     async def aclose(self) -> None:
         """Stop the stream on the recorder and free everything; bounded in time. Safe to repeat."""
-        self._unshare()
         if self._task is not None and not self._task.done():
             if not self._stopping:  # a second cancel would break off the STOP of the first
                 self._stopping = True
                 self._task.cancel()
             await asyncio.wait((self._task,))
+
+    @property
+    def audio_problem(self) -> str | None:
+        """Why there is no audio although it was asked for, or None."""
+        return self._feed.audio_problem if self._feed is not None else None
 
     @property
     def foreign(self) -> int:
@@ -174,7 +202,6 @@ class LiveSource:
                 " traceback is in the log"
             )
         finally:
-            self._unshare()
             self.state = "closed"
             if self._timer is not None:
                 self._timer.cancel()
@@ -200,21 +227,27 @@ class LiveSource:
                 await self._once(transport, codec)
                 raise AssertionError("a stream ends by an exception")
             except UidGoneError:
-                error = SessionLimitError(
-                    f"live camera {self.wanted.camera}: the recorder drops UIDs as soon as they are"
-                    " issued; do other clients take all sixteen?",
-                    retry_after=30.0,
-                )
                 uids_gone += 1
+                error = StreamEndedError(
+                    f"live camera {self.wanted.camera}: the recorder no longer knows the stream's"
+                    " UID; it was restarted, or sixteen others were issued since"
+                )
+                if not self._first_frame_given and uids_gone == MAX_UIDS_GONE:
+                    raise SessionLimitError(
+                        f"live camera {self.wanted.camera}: the recorder dropped {uids_gone} UIDs as"
+                        " soon as they were issued; do other clients take all sixteen?",
+                        retry_after=30.0,
+                    ) from None
                 if not self._first_frame_given and uids_gone < MAX_UIDS_GONE:
                     continue
             except NVRError as failure:
                 error = failure
             if not self._first_frame_given:
-                if not self._may_go_on(error, tries[at : at + 2]):
+                following = self._following(error, tries, at)
+                if following is None:
                     silent = isinstance(error, StreamStalledError | StreamEndedError)
                     raise self._silence(error, tries) if silent else error
-                at += 1
+                at = following
                 if tries[at][0] != transport:
                     self.fallback = str(error)
                 self._trim_early_audio(0)  # of a try that gave no picture
@@ -231,16 +264,21 @@ class LiveSource:
             await asyncio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311  jitter
             backoff = min(2 * backoff, MAX_BACKOFF)
 
-    def _may_go_on(self, error: NVRError, ahead: list[tuple[Transport, Codec]]) -> bool:
-        """Whether the next try makes sense before any picture has come: `ahead` is this one and the next, if any."""
-        if len(ahead) < 2 or isinstance(error, _FATAL):
-            return False
-        if isinstance(error, StreamStalledError | StreamEndedError):
-            return True
-        leaves_udp = ahead[0][0] != ahead[1][0]
-        return isinstance(error, CommandError | ConnectionFailedError) and (
-            leaves_udp or self._entered.done()
-        )
+    def _following(
+        self, error: NVRError, tries: list[tuple[Transport, Codec]], at: int
+    ) -> int | None:
+        """Return the try that makes sense after `error`, before any picture has come; None: there is none."""
+        left = range(at + 1, len(tries))
+        if isinstance(error, StreamStalledError | StreamEndedError) or (
+            isinstance(error, CommandError)
+            and (error.status == BAD_REQUEST or self._entered.done())
+        ):
+            return next(iter(left), None)
+        if isinstance(error, CommandError | ConnectionFailedError) and not isinstance(
+            error, _FATAL
+        ):
+            return next((index for index in left if tries[index][0] != tries[at][0]), None)
+        return None
 
     async def _once(self, transport: Transport, codec: Codec) -> None:
         """One START to one STOP. Returns only by an exception."""
@@ -255,12 +293,13 @@ class LiveSource:
 
         slot.watchers.add(uid_lost)
         feed = (HttpFeed if transport == "http" else UdpFeed)(
-            connection, slot, camera, codec, self.demuxer, self._arrived, audio=self.wanted.audio
+            connection, slot, camera, codec, self.demuxer, self._arrived
         )
+        feed.wants_audio = self._audio
         try:
             await feed.start()
             self._feed = feed
-            if self.state == "starting" and not self._entered.done():
+            if not self._entered.done():
                 self._entered.set_result(None)
             await self._watch(feed, lost)
         finally:
@@ -279,6 +318,7 @@ class LiveSource:
         loop = self._connection.loop
         began = loop.time()
         running = self._connection.spawn(feed.run(), f"feed of camera {self.wanted.camera}")
+        self._start_hearing()
         try:
             while True:
                 now = loop.time()
@@ -300,9 +340,19 @@ class LiveSource:
                 elif woken >= max(began, self.demuxer.video.picture_at or 0.0) + self._stall_time():
                     raise self._stalled(feed)
         finally:
-            running.cancel()
+            ending = [running] if self._hearing is None else [running, self._hearing]
+            self._hearing = None
+            for task in ending:
+                task.cancel()
             with anyio.CancelScope(shield=True):
-                await asyncio.wait((running,))
+                await asyncio.wait(ending)
+
+    def _start_hearing(self) -> None:
+        """Have the audio of the feed at hand, if somebody wants it."""
+        if self._audio and self._feed is not None and self._hearing is None:
+            self._hearing = self._connection.spawn(
+                self._feed.hear(), f"audio of camera {self.wanted.camera}"
+            )
 
     def _arrived(self) -> Awaitable[None] | None:
         """The demuxer has been fed: hand out what is ready. Returns what to wait for, if a consumer is full."""
@@ -385,11 +435,6 @@ class LiveSource:
                 self._dropped_by_kernel += receiver.kernel_dropped or 0
                 self._foreign += receiver.foreign
 
-    def _unshare(self) -> None:
-        shared = self._connection.shared
-        if shared.get(self.wanted) is self:
-            del shared[self.wanted]
-
     # What to try, and what to say
 
     def _tries(
@@ -437,8 +482,9 @@ class LiveSource:
         codecs = sorted({codec for _, codec in tries})
         if len(codecs) > 1:
             return UnsupportedMediaError(
-                f"live camera {camera}: silence with every codec tried ({', '.join(codecs)}); is the"
-                " camera connected, and may this user watch it?"
+                f"live camera {camera}: no picture with any codec tried ({', '.join(codecs)};"
+                f" {self.demuxer.counters.packets} packets came in all); is the camera connected, and"
+                " may this user watch it?"
             )
         if self.demuxer.video.dropped.get("placeholder"):
             return UnsupportedMediaError(

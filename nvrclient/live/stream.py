@@ -45,6 +45,7 @@ class StreamStats:
     | bytes_queued | payload waiting for the consumer |
     | last_frame_age | seconds since the last picture was complete; None before the first |
     | transport, fallback | "http" or "udp"; why "auto" left UDP, or None |
+    | audio_problem | why there is no audio although it was asked for, or None |
     """
 
     packets: int = 0
@@ -67,6 +68,7 @@ class StreamStats:
     last_frame_age: float | None = None
     transport: str | None = None
     fallback: str | None = None
+    audio_problem: str | None = None
 
 
 class LiveStream:
@@ -91,14 +93,12 @@ class LiveStream:
         *,
         when_full: WhenFull,
         buffer_bytes: int,
-        shared: bool,
     ) -> None:
         self._connection = connection
         self._owner = owner  # the session's handle lives as long as this one
         self._wanted = wanted
         self._when_full: WhenFull = when_full
         self._buffer_bytes = buffer_bytes
-        self._shared = shared
         self._source: LiveSource | None = None
         self._buffer: FrameBuffer | None = None
         self._base = _Base()
@@ -214,6 +214,7 @@ class LiveStream:
             ),
             transport=source.transport,
             fallback=source.fallback,
+            audio_problem=source.audio_problem if self._wanted.audio else None,
         )
 
     async def _open(self) -> Self:
@@ -223,15 +224,16 @@ class LiveStream:
         if self._buffer is not None:
             raise RuntimeError("this stream is open already")
         connection, wanted = self._connection, self._wanted
-        source = connection.shared.get(wanted) if self._shared else None
+        running = (one for one in tuple(connection.streams) if isinstance(one, LiveSource))
+        source = next((one for one in running if one.serves(wanted)), None)
         if source is None:
             source = LiveSource(connection, wanted)
-            if self._shared:
-                connection.shared[wanted] = source
             source.start()
-        assert isinstance(source, LiveSource)
         buffer = FrameBuffer(
-            self._when_full, self._buffer_bytes, source.demuxer.video.nal_units_so_far
+            self._when_full,
+            self._buffer_bytes,
+            source.demuxer.video.nal_units_so_far,
+            audio=wanted.audio,
         )
         self._base = _Base(
             source.demuxer.counters,
@@ -239,7 +241,7 @@ class LiveStream:
             source.reconnects,
             source.early_audio_dropped,
         )
-        source.join(buffer)
+        source.join(buffer, audio=wanted.audio)
         self._source, self._buffer = source, buffer
         try:
             await source.entered()

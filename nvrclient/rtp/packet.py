@@ -99,7 +99,7 @@ def parse_packet(data: bytes) -> RtpPacket:
         raise BadPacketError("version")
     if 200 <= second <= 207:  # RTCP shares the port in RFC 5761; the recorder never mentions it
         raise BadPacketError("rtcp")
-    start = 12
+    start: int = 12
     extension = None
     if first != 0x80:
         start += 4 * (first & 0x0F)

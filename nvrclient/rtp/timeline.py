@@ -74,24 +74,32 @@ class WallClock:
     The estimate never runs backwards, unless the recorder's clock has been set back.
     """
 
-    __slots__ = ("_bound", "_count", "_last", "_previous_bound", "_zone_time")
+    __slots__ = ("_bound", "_count", "_last", "_previous_bound", "_set_to", "_zone_time")
 
     def __init__(self) -> None:
         self._bound: float | None = None  # of the window at hand
         self._previous_bound: float | None = None  # of the window before it
+        self._set_to: float | None = None  # a bound far off the estimate, told once
         self._count = 0
         self._last = 0.0
         self._zone_time: datetime | None = None
 
     def tell(self, told: datetime, seconds: float, *, exact: bool) -> None:
         """The recorder says that it was `told` at `seconds` of pts; `exact` with hundredths (TLV 0x000A)."""
-        self._zone_time = told
         bound = told.timestamp() - seconds
         held = self._held()
         if held is None or not -(CLOCK_SET + (0.0 if exact else 1.0)) < bound - held < CLOCK_SET:
+            # A clock that was set says so again with the next picture; a single stray value does not.
+            if held is not None and (self._set_to is None or abs(bound - self._set_to) > CLOCK_SET):
+                self._set_to = bound
+                return
             self._bound, self._previous_bound, self._count = bound, None, 0
             self._last = 0.0
+            self._set_to = None
+            self._zone_time = told
             return
+        self._set_to = None
+        self._zone_time = told
         if exact:
             self._bound, self._previous_bound = bound, None
             return

@@ -117,6 +117,7 @@ class Body:
         self._response = response
         self._transport = transport
         self._pieces: AsyncIterator[bytes] = response.aiter_raw()
+        self._put_back = b""
         self._network = response.extensions.get("network_stream")
         self.peer = _peer(self._network)
 
@@ -130,6 +131,9 @@ class Body:
 
         Cancelling it ends the answer: only `aclose` is left.
         """
+        if self._put_back:
+            piece, self._put_back = self._put_back, b""
+            return piece
         try:
             async for piece in self._pieces:
                 if piece:
@@ -139,6 +143,10 @@ class Body:
         else:
             return b""
         raise error
+
+    def put_back(self, piece: bytes) -> None:
+        """Give back what was read, to be read again."""
+        self._put_back = piece
 
     async def aclose(self) -> None:
         """Close the connection at once; a peer that has stopped answering does not delay it."""
@@ -177,15 +185,23 @@ class HttpClient:
     ) -> Reply:
         """Send one command and return the whole answer, whatever its status.
 
-        Raises ConnectionFailedError (CertificateMismatchError) when no whole answer comes within `timeout`
+        Recorders close idle connections unannounced: a command that was lost on one used before is sent once more on
+        a new one. Raises ConnectionFailedError (CertificateMismatchError) when no whole answer comes within `timeout`
         seconds, ProtocolError when it is over `MAX_REPLY` bytes or redirects elsewhere. Cancelling it closes the
         connection; the recorder may have carried the command out.
         """
-        outcome = await self._get(command, authorization, timeout, lane)
+        outcome = await self._get(command, authorization, timeout, self._pool(lane))
         if isinstance(outcome, CertificateMismatchError) and self._turn_to_authority():
-            outcome = await self._get(command, authorization, timeout, lane)
+            outcome = await self._get(command, authorization, timeout, self._pool(lane))
+        if outcome is None:
+            fresh = self._transport(keep=False)
+            try:
+                outcome = await self._get(command, authorization, timeout, fresh)
+            finally:
+                await fresh.aclose()
         if isinstance(outcome, NVRError):
             raise outcome
+        assert outcome is not None  # a new connection was not used before
         return outcome
 
     async def stream(
@@ -220,14 +236,13 @@ class HttpClient:
         command: Command,
         authorization: Authorization | None,
         timeout: float,
-        lane: Lane,
-    ) -> Reply | NVRError:
-        pool = self._pools.get(lane)
-        if pool is None:
-            pool = self._pools[lane] = self._transport(keep=True)
+        pool: httpx.AsyncHTTPTransport,
+    ) -> Reply | NVRError | None:
+        """Return the answer, or what went wrong; None where a connection used before was closed in the meantime."""
+        stages: set[str] = set()
         try:
             async with asyncio.timeout(timeout):
-                response = await self._send(pool, command, authorization, timeout)
+                response = await self._send(pool, command, authorization, timeout, stages)
                 network = response.extensions.get("network_stream")
                 self._networks[network] = None
                 while len(self._networks) > 8:
@@ -240,14 +255,11 @@ class HttpClient:
         except NVRError as error:
             return error.with_traceback(None)
         except Exception as failure:  # noqa: BLE001  whatever the layers below raise becomes one of ours
+            if not stages & {"connected", "answered"} and not isinstance(failure, TimeoutError):
+                return None
             return await self._explain(command, failure, timeout)
         if 300 <= response.status_code < 400:
-            return ProtocolError(
-                f"{command}: the recorder at {self.address.url} redirects elsewhere (HTTP"
-                f" {response.status_code}); redirects are not followed. Give the URL it serves on:"
-                " recorders set to HTTPS redirect http:// to https://",
-                reading="the answer to a command",
-            )
+            return self._redirected(command, response.status_code)
         return Reply(response.status_code, _headers(response), body)
 
     async def _stream(
@@ -256,12 +268,15 @@ class HttpClient:
         transport = self._transport(keep=False)
         try:
             async with asyncio.timeout(timeout):
-                response = await self._send(transport, command, authorization, timeout)
-            body = Body(response, transport)
-            self.peer = body.peer or self.peer
-            return body
+                response = await self._send(transport, command, authorization, timeout, set())
+            if not 300 <= response.status_code < 400:
+                body = Body(response, transport)
+                self.peer = body.peer or self.peer
+                return body
+            await response.aclose()
+            outcome: NVRError = self._redirected(command, response.status_code)
         except NVRError as error:
-            outcome: NVRError = error.with_traceback(None)
+            outcome = error.with_traceback(None)
         except Exception as failure:  # noqa: BLE001  whatever the layers below raise becomes one of ours
             outcome = await self._explain(command, failure, timeout)
         except BaseException:
@@ -271,13 +286,31 @@ class HttpClient:
         await transport.aclose()
         return outcome
 
+    def _redirected(self, command: Command, status: int) -> ProtocolError:
+        return ProtocolError(
+            f"{command}: the recorder at {self.address.url} redirects elsewhere (HTTP {status});"
+            " redirects are not followed. Give the URL it serves on: recorders set to HTTPS redirect"
+            " http:// to https://",
+            reading="the answer to a command",
+        )
+
     async def _send(
         self,
         transport: httpx.AsyncHTTPTransport,
         command: Command,
         authorization: Authorization | None,
         timeout: float,
+        stages: set[str],
     ) -> httpx.Response:
+        """Send a request; `stages` gets "connected" for a new connection and "answered" once headers came."""
+
+        async def trace(event: str, info: Mapping[str, Any]) -> None:
+            if event == "connection.connect_tcp.started":
+                stages.add("connected")
+            elif event.endswith("receive_response_headers.complete"):
+                stages.add("answered")
+            await self._check_certificate(event, info)
+
         headers = {"User-Agent": "nvrclient", "Accept": "*/*", "Accept-Encoding": "identity"}
         if authorization is not None:
             headers["Authorization"] = authorization.value
@@ -292,7 +325,7 @@ class HttpClient:
                     "write": timeout,
                     "pool": timeout,
                 },
-                "trace": self._trace,
+                "trace": trace,
             },
         )
         token = _OURS.set(True)
@@ -301,7 +334,7 @@ class HttpClient:
         finally:
             _OURS.reset(token)
 
-    async def _trace(self, event: str, info: Mapping[str, Any]) -> None:
+    async def _check_certificate(self, event: str, info: Mapping[str, Any]) -> None:
         """Check the certificate as soon as there is one: the request is not sent yet."""
         if event == "connection.start_tls.complete" and self._trust is not None:
             network = info["return_value"]
@@ -312,6 +345,12 @@ class HttpClient:
                 _shut_down(network)
                 await network.aclose()
                 raise
+
+    def _pool(self, lane: Lane) -> httpx.AsyncHTTPTransport:
+        pool = self._pools.get(lane)
+        if pool is None:
+            pool = self._pools[lane] = self._transport(keep=True)
+        return pool
 
     def _transport(self, *, keep: bool) -> httpx.AsyncHTTPTransport:
         return httpx.AsyncHTTPTransport(
@@ -437,14 +476,18 @@ def _load_trust(verify: tls.Verify) -> tls.Trust:
 _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # for http://; httpx would load every authority
 
 
-# hpack logs header blocks at DEBUG, with the UID and the digest in them. Its records about our own requests are
-# dropped; those of the application's other HTTP/2 clients are none of our business.
+# hpack logs header blocks at DEBUG, with the UID and the digest in them; httpcore logs the headers of answers, where
+# cookies and locations stand. Their records about our own requests are dropped; those of the application's other
+# clients are none of our business.
 _OURS: contextvars.ContextVar[bool] = contextvars.ContextVar("nvrclient_request", default=False)
 
 
-def _not_ours(record: logging.LogRecord) -> bool:  # noqa: ARG001
-    return not _OURS.get()
+def _not_ours(record: logging.LogRecord) -> bool:
+    return not _OURS.get() or (
+        record.name.startswith("httpcore")
+        and "receive_response_headers.complete" not in str(record.msg)
+    )
 
 
-for _name in ("hpack.hpack", "hpack.table", "hpack.huffman"):
+for _name in ("hpack.hpack", "hpack.table", "httpcore.http11", "httpcore.http2"):
     logging.getLogger(_name).addFilter(_not_ours)

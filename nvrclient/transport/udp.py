@@ -39,11 +39,12 @@ _warned_about_buffer = False
 class RtpReceiver(asyncio.DatagramProtocol):
     """Hears one recorder on one UDP port; every datagram of its address goes to `take(data)`.
 
-    Datagrams of other addresses are counted as ``foreign``. `lock` ties the socket to where the last one came
-    from, so that the kernel drops strangers. After a wake-up that took something, `taken()` is called once.
+    `take` returns whether the datagram was good. Datagrams of other addresses are counted as ``foreign``. `lock`
+    ties the socket to where the last good one came from, so that the kernel drops strangers. After a wake-up that
+    took something, `taken()` is called once.
     """
 
-    def __init__(self, peer: str, take: Callable[[bytes], None], taken: Callable[[], None]) -> None:
+    def __init__(self, peer: str, take: Callable[[bytes], bool], taken: Callable[[], None]) -> None:
         self.foreign = 0
         self.errors = 0
         self.locked = False
@@ -55,7 +56,7 @@ class RtpReceiver(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
         self._buffer = bytearray(MAX_DATAGRAM)
         self._view = memoryview(self._buffer)
-        self._last_address: Any = None
+        self._good_address: Any = None
         self._drops_at_start = 0
         self._drops = 0
         self.port = 0
@@ -91,9 +92,9 @@ class RtpReceiver(asyncio.DatagramProtocol):
 
     def lock(self) -> None:
         """Hear only the address and port that the last good datagram came from."""
-        if not self.locked and self._socket is not None and self._last_address is not None:
+        if not self.locked and self._socket is not None and self._good_address is not None:
             with suppress(OSError):
-                self._socket.connect(self._last_address)
+                self._socket.connect(self._good_address)
                 self.locked = True
 
     def close(self) -> None:
@@ -106,7 +107,9 @@ class RtpReceiver(asyncio.DatagramProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio: the socket is registered."""
         self._transport = cast("asyncio.DatagramTransport", transport)
-        if hasattr(transport, "max_size"):  # asyncio's 256 KiB a read cost ten times the read itself
+        if hasattr(
+            transport, "max_size"
+        ):  # asyncio's 256 KiB a read cost ten times the read itself
             cast("Any", transport).max_size = MAX_DATAGRAM
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
@@ -141,7 +144,9 @@ class RtpReceiver(asyncio.DatagramProtocol):
             if address is None or _plain(address[0]) != self._peer:
                 self.foreign += 1
                 return False
-            self._last_address = address
+            if self._take(data) and not self.locked:
+                self._good_address = address
+            return True
         self._take(data)
         return True
 

@@ -432,7 +432,7 @@ async def test_values_pickle_and_sessions_refuse() -> None:
 
 async def test_commands_under_the_sessions_uid() -> None:
     recorder = recorder_of()
-    async with watching(recorder) as nvr:
+    async with watching(recorder, command_interval=0) as nvr:
         assert await nvr.command("status.cgi", {"PC": "AS60"}) == b"OK\r\n"
         assert await nvr.command("/cgi-bin/status.cgi", [("PC", "AS60")]) == b"OK\r\n"
         with pytest.raises(nvrclient.CommandError) as e:
@@ -440,6 +440,10 @@ async def test_commands_under_the_sessions_uid() -> None:
         assert e.value.status == 404
         with pytest.raises(ValueError, match="URL"):
             await nvr.command("status.cgi", {"PC": "AS60\r\nX: y"})
+        assert await nvr.command("cgi-bin/status.cgi", {"PC": "AS60"}) == b"OK\r\n"
+        for name in ("@127.0.0.2/x.cgi", "//127.0.0.2/x.cgi", "\\x.cgi", "cgi-bin/", ""):
+            with pytest.raises(ValueError, match="bare name"):
+                await nvr.command(name)
         recorder.forget_uids()
         assert await nvr.command("status.cgi", {"PC": "AS60"}) == b"OK\r\n"
         assert nvr.stats.relogins == 1
