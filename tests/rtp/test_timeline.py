@@ -124,3 +124,16 @@ def test_the_zone_is_the_recorders() -> None:
     time = clock.time(0.25)
     assert time is not None
     assert time.utcoffset() == timedelta(hours=9)
+
+
+def test_one_stray_time_does_not_move_the_clock() -> None:
+    clock = WallClock()
+    start = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
+    clock.tell(start, 0.0, exact=False)
+    clock.tell(datetime(1970, 1, 1, tzinfo=UTC), 0.5, exact=False)
+    assert clock.time(0.5) == start + timedelta(seconds=0.5)
+    clock.tell(start + timedelta(seconds=1), 1.0, exact=False)
+    assert clock.time(1.0) == start + timedelta(seconds=1)
+    for seconds in (2.0, 2.1):  # said twice, it is where the clock was set to
+        clock.tell(start - timedelta(hours=1), seconds, exact=False)
+    assert clock.time(2.1) == start - timedelta(hours=1)
