@@ -15,7 +15,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from nvrclient.frames import Codec
 from nvrclient.rtp.packet import RtpPacket
@@ -36,69 +37,68 @@ class BadPayloadError(ValueError):
         self.damage = damage
 
 
-class Depacketizer(Protocol):
+class Depacketizer(ABC):
     """RTP payloads in, whole NAL units out (bytes from the NAL header, no start code)."""
 
-    codec: Codec
+    __slots__ = ("_parts", "_size", "_type")
+
+    codec: ClassVar[Codec]
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []  # of the fragmented NAL unit at hand
+        self._size = 0
+        self._type = -1
 
     @property
     def unfinished(self) -> bool:
         """Whether a fragmented NAL unit has begun and not ended."""
-        ...
-
-    def push(self, packet: RtpPacket) -> list[bytes]:
-        """Take the next packet in sequence; return the NAL units it completes. Raises BadPayloadError."""
-        ...
+        return self._type >= 0
 
     def break_off(self) -> None:
         """Forget the fragmented NAL unit at hand: packets are missing."""
-        ...
-
-
-class Fragments:
-    """The fragments of one NAL unit, in order."""
-
-    __slots__ = ("_parts", "_size", "_type")
-
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
-        self._size = 0
-        self._type = -1
-
-    @property
-    def unfinished(self) -> bool:
-        """Whether a unit has begun and not ended."""
-        return self._type >= 0
-
-    def clear(self) -> None:
-        """Forget the unit at hand."""
         self._parts = []
         self._size = 0
         self._type = -1
 
-    def begin(self, header: bytes, unit_type: int, data: bytes) -> None:
-        """Begin a unit; `header` is its rebuilt NAL unit header."""
-        self._parts = [header, data]
-        self._size = len(data)
-        self._type = unit_type
+    @abstractmethod
+    def push(self, packet: RtpPacket) -> list[bytes]:
+        """Take the next packet in sequence; return the NAL units it completes. Raises BadPayloadError."""
 
-    def add(self, unit_type: int, data: bytes) -> None:
-        """Add a middle or last fragment; raises BadPayloadError where it does not fit."""
-        if unit_type != self._type:
+    def _fragment(self, flags: int, unit_type: int, header: bytes, data: bytes) -> bytes | None:
+        """Take one fragment; return the NAL unit that it ends, or None.
+
+        `flags` holds the start bit (0x80) and the end bit (0x40); `header` is the rebuilt NAL unit header, of which
+        a start has need.
+        """
+        broken = False
+        if flags & 0x80:
+            broken = self.unfinished
+            self._parts = [header, data]
+            self._size = len(data)
+            self._type = unit_type
+        elif unit_type != self._type:
             reason = "fragment of another type" if self.unfinished else "fragment without start"
-            self.clear()
+            self.break_off()
             raise BadPayloadError(reason)
-        self._size += len(data)
-        if self._size > MAX_NAL_UNIT:
-            self.clear()
-            raise BadPayloadError("oversize")
-        self._parts.append(data)
-
-    def end(self) -> bytes:
-        """Return the unit, whole."""
-        unit = b"".join(self._parts)
-        self.clear()
+        else:
+            self._size += len(data)
+            if self._size > MAX_NAL_UNIT:
+                self.break_off()
+                raise BadPayloadError("oversize")
+            self._parts.append(data)
+        unit = None
+        if flags & 0x40:
+            unit = b"".join(self._parts)
+            self.break_off()
+        if broken:
+            raise BadPayloadError("fragment without end")
         return unit
+
+    def _no_fragment(self) -> None:
+        """A whole NAL unit follows: a fragmented one must have ended."""
+        if self.unfinished:
+            self.break_off()
+            raise BadPayloadError("fragment without end")
 
 
 def aggregated(packet: RtpPacket, header_size: int) -> list[bytes]:

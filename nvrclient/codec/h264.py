@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from nvrclient.codec import annexb
-from nvrclient.codec.depacketizer import BadPayloadError, Fragments, aggregated
+from nvrclient.codec.depacketizer import BadPayloadError, Depacketizer, aggregated
 from nvrclient.frames import Codec
 from nvrclient.rtp.packet import RtpPacket
 
@@ -21,24 +21,12 @@ STAP_A = 24
 FU_A = 28
 
 
-class H264Depacketizer:
-    """See `nvrclient.codec.depacketizer.Depacketizer`."""
+class H264Depacketizer(Depacketizer):
+    """See `nvrclient.codec.depacketizer`."""
 
-    __slots__ = ("_fragments",)
+    __slots__ = ()
 
     codec = Codec.H264
-
-    def __init__(self) -> None:
-        self._fragments = Fragments()
-
-    @property
-    def unfinished(self) -> bool:
-        """Whether a fragmented NAL unit has begun and not ended."""
-        return self._fragments.unfinished
-
-    def break_off(self) -> None:
-        """Forget the fragmented NAL unit at hand."""
-        self._fragments.clear()
 
     def push(self, packet: RtpPacket) -> list[bytes]:
         """Take the next packet in sequence; return the NAL units it completes. Raises BadPayloadError."""
@@ -49,31 +37,20 @@ class H264Depacketizer:
         kind = indicator & 0x1F
         if kind == FU_A:
             if start + 2 > end:
-                self._fragments.clear()
+                self.break_off()
                 raise BadPayloadError("short fragment")
-            header = data[start + 1]
-            unit_type = header & 0x1F
-            fragments = self._fragments
-            if not header & 0x80:
-                fragments.add(unit_type, data[start + 2 : end])
+            flags = data[start + 1]
+            unit_type = flags & 0x1F
+            if not flags & 0x80:
+                unit = self._fragment(flags, unit_type, b"", data[start + 2 : end])
             elif not 1 <= unit_type <= 23:
-                fragments.clear()
+                self.break_off()
                 raise BadPayloadError(f"unsupported type {unit_type}")
             else:
-                broken = fragments.unfinished
-                fragments.begin(
-                    bytes((indicator & 0xE0 | unit_type,)), unit_type, data[start + 2 : end]
-                )
-                if broken:
-                    if header & 0x40:
-                        fragments.clear()
-                    raise BadPayloadError("fragment without end")
-            if header & 0x40:
-                return _units(fragments.end())
-            return []
-        if self._fragments.unfinished:
-            self._fragments.clear()
-            raise BadPayloadError("fragment without end")
+                header = bytes((indicator & 0xE0 | unit_type,))
+                unit = self._fragment(flags, unit_type, header, data[start + 2 : end])
+            return [] if unit is None else _units(unit)
+        self._no_fragment()
         if 1 <= kind <= 23:
             return _units(data[start:end])
         if kind == STAP_A:

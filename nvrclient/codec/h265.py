@@ -11,7 +11,7 @@ DONL fields are never there: they come only with sprop-max-don-diff > 0, which a
 from __future__ import annotations
 
 from nvrclient.codec import annexb
-from nvrclient.codec.depacketizer import BadPayloadError, Fragments, aggregated
+from nvrclient.codec.depacketizer import BadPayloadError, Depacketizer, aggregated
 from nvrclient.frames import Codec
 from nvrclient.rtp.packet import RtpPacket
 
@@ -28,24 +28,12 @@ FU = 49
 PACI = 50
 
 
-class H265Depacketizer:
-    """See `nvrclient.codec.depacketizer.Depacketizer`."""
+class H265Depacketizer(Depacketizer):
+    """See `nvrclient.codec.depacketizer`."""
 
-    __slots__ = ("_fragments",)
+    __slots__ = ()
 
     codec = Codec.H265
-
-    def __init__(self) -> None:
-        self._fragments = Fragments()
-
-    @property
-    def unfinished(self) -> bool:
-        """Whether a fragmented NAL unit has begun and not ended."""
-        return self._fragments.unfinished
-
-    def break_off(self) -> None:
-        """Forget the fragmented NAL unit at hand."""
-        self._fragments.clear()
 
     def push(self, packet: RtpPacket) -> list[bytes]:
         """Take the next packet in sequence; return the NAL units it completes. Raises BadPayloadError."""
@@ -53,39 +41,26 @@ class H265Depacketizer:
         if start == end:
             raise BadPayloadError("empty", damage=False)
         if start + 2 > end:
-            self._fragments.clear()
+            self.break_off()
             raise BadPayloadError("short NAL unit")
         first = data[start]
         kind = first >> 1 & 0x3F
         if kind == FU:
             if start + 3 > end:
-                self._fragments.clear()
+                self.break_off()
                 raise BadPayloadError("short fragment")
-            header = data[start + 2]
-            unit_type = header & 0x3F
-            fragments = self._fragments
-            if not header & 0x80:
-                fragments.add(unit_type, data[start + 3 : end])
+            flags = data[start + 2]
+            unit_type = flags & 0x3F
+            if not flags & 0x80:
+                unit = self._fragment(flags, unit_type, b"", data[start + 3 : end])
             elif unit_type >= AP:
-                fragments.clear()
+                self.break_off()
                 raise BadPayloadError(f"unsupported type {unit_type}")
             else:
-                broken = fragments.unfinished
-                fragments.begin(
-                    bytes((first & 0x81 | unit_type << 1, data[start + 1])),
-                    unit_type,
-                    data[start + 3 : end],
-                )
-                if broken:
-                    if header & 0x40:
-                        fragments.clear()
-                    raise BadPayloadError("fragment without end")
-            if header & 0x40:
-                return _units(fragments.end())
-            return []
-        if self._fragments.unfinished:
-            self._fragments.clear()
-            raise BadPayloadError("fragment without end")
+                header = bytes((first & 0x81 | unit_type << 1, data[start + 1]))
+                unit = self._fragment(flags, unit_type, header, data[start + 3 : end])
+            return [] if unit is None else _units(unit)
+        self._no_fragment()
         if annexb.has_start_code(data[start : start + 4]):  # reads as type 0 otherwise: TRAIL_N
             return _units(data[start:end])
         if kind < AP:

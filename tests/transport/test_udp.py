@@ -23,7 +23,11 @@ class Heard:
     def __init__(self, peer: str = "127.0.0.1") -> None:
         self.packets: list[bytes] = []
         self.wakes = 0
-        self.receiver = RtpReceiver(peer, self.packets.append, self._taken)
+        self.receiver = RtpReceiver(peer, self._take, self._taken)
+
+    def _take(self, data: bytes) -> bool:
+        self.packets.append(data)
+        return data != b"junk"
 
     def _taken(self) -> None:
         self.wakes += 1
@@ -79,6 +83,9 @@ async def test_row_31_strangers_are_not_heard() -> None:
         await heard.until(1)
         assert heard.packets == [b"one"]
         assert heard.receiver.foreign == 1
+        neighbour.sendto(b"junk", ("127.0.0.1", port))  # no good datagram: not the one to lock to
+        await heard.until(2)
+        del heard.packets[1:]
         heard.receiver.lock()
         assert heard.receiver.locked
         for _ in range(50):  # from the recorder's address, but another port: the kernel drops them
