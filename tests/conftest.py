@@ -13,12 +13,21 @@ from typing import Any
 
 import pytest
 
-from tests.secrets import SecretWatch
+from nvrclient import NVRError
+from tests.secrets import SecretWatch, secrets_in
 
 WATCH = SecretWatch()
 
 
+def _checked(error: NVRError, *args: object) -> None:
+    """Every error of the library that is made in the whole run shows no secret."""
+    Exception.__init__(error, *args)
+    if found := secrets_in(" ".join(map(str, args))):
+        WATCH.leaks.append(f"{type(error).__name__}: {', '.join(found)} in an error")
+
+
 def pytest_configure() -> None:
+    NVRError.__init__ = _checked  # type: ignore[method-assign, assignment]
     logging.getLogger().addHandler(WATCH)
     logging.getLogger().setLevel(logging.DEBUG)
 
