@@ -48,10 +48,11 @@ class Camera:
         `codec`: of the video; None tries H.264, H.265 and JPEG in turn, `stall_timeout` each, since a wrong one is
         answered by silence, and remembers what the camera sends.
         `transport`: "http", "udp" (RTP to a port of this computer), or "auto": UDP, and HTTP when no packet comes.
-        `audio`: True to have it too; or its Codec, where UDP cannot tell it.
+        `audio`: True to have it too; or its Codec, where UDP cannot tell it. It begins with the first picture. A
+        camera without it costs no picture: ``stream.stats.audio_problem`` says why there is none.
         `when_full`: what happens when `buffer_bytes` of payload wait for the consumer. "gop" drops whole GOPs,
-        oldest first; "latest" keeps only the newest GOP; "block" stops reading (HTTP; never shared); "error" raises
-        BufferOverflowError. What is dropped is counted and told as ``Discontinuity("overflow")``.
+        oldest first; "latest" keeps only the newest GOP; "block" stops reading (HTTP; never shared; what one read of
+        64 KiB brings comes on top); "error" raises BufferOverflowError. What is dropped is counted and told as ``Discontinuity("overflow")``.
         `shared`: streams that ask for the same share one on the recorder, each with its own buffer.
 
         Raises ValueError or TypeError for an option that can mean nothing.

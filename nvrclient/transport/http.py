@@ -465,7 +465,9 @@ def _shut_down(network: Any) -> None:
     """End both directions of a connection: closing it then waits for nobody."""
     connection = network.get_extra_info("socket") if network is not None else None
     if connection is not None:
-        with suppress(OSError):
+        with suppress(
+            OSError, TypeError
+        ):  # uvloop's sockets cannot; closing is bounded in time there
             connection.shutdown(socket.SHUT_RDWR)
 
 
