@@ -202,11 +202,20 @@ def test_the_first_packets_lost_do_not_confuse_the_codec() -> None:
 @pytest.mark.parametrize("clock", [False, True])
 def test_row_62_several_access_units_a_packet(per_packet: int, clock: bool) -> None:
     talk = Talk()
-    talk.say("aac_32k_stereo", range(21 * 7), per_packet=per_packet, clock=clock)
+    lost = 42  # divisible by all of them
+    talk.say(
+        "aac_32k_stereo",
+        range(21 * 7),
+        per_packet=per_packet,
+        clock=clock,
+        lose=frozenset({lost}),
+    )
     frames = talk.finish()
     assert [frame.data for frame in frames] == talk.sent
     is_of(frames, "aac_32k_stereo")
-    assert [frame.pts for frame in frames] == [1024 * n for n in range(len(frames))]
+    heard = [n for n in range(21 * 7) if not lost <= n < lost + per_packet]
+    assert [frame.pts for frame in frames] == [1024 * n for n in heard]
+    assert [n for n, frame in enumerate(frames) if frame.lost] == [lost]
 
 
 def test_row_62_wrong_au_headers_are_counted_and_harm_nothing() -> None:

@@ -258,6 +258,17 @@ def test_row_26_trailing_slices_of_a_key_frame_lost_with_a_marker_on_each(gone: 
         assert found == [*range(number), *range(number + 30, 62)]
 
 
+def test_row_26_a_marker_with_a_loss_behind_it_is_not_found_true() -> None:
+    """First slice with a marker, the rest lost: nobody knows yet what this sender's markers mean."""
+    sender = Sender(Codec.H265, whole_slices=True)
+    pictures = sender.clip("h265_slices", [0, 30, 31, 32], marker="every NAL unit")
+    pipe = Pipe()
+    pipe.push(*flat([pictures[0][:-3], *pictures[1:]]), step=0.002)
+    pipe.finish()
+    assert judge(pipe, "h265_slices") == [30, 31, 32]
+    assert pipe.dropped == {"loss": 1}
+
+
 def test_row_26_silence_behind_a_gap_ends_no_picture() -> None:
     """Slice, gap, slice that waits: the wait for the gap is no silence after a marker."""
     pictures = Sender(Codec.H265, whole_slices=True).clip(
@@ -269,6 +280,9 @@ def test_row_26_silence_behind_a_gap_ends_no_picture() -> None:
     pipe.push(*pictures[30][:-4], first)
     pipe.wait(0.01)
     pipe.push(*rest[1:])  # the second slice is gone
+    pipe.demuxer.flush(
+        pipe.now + 0.095
+    )  # 0.105 s after the marker, 0.095 s after the gap: as audio may ask
     pipe.wait(0.2)
     pipe.push(*flat(pictures[31:]), step=0.002)
     pipe.finish()
@@ -414,7 +428,26 @@ def test_row_30_a_new_sender_at_every_gop(marker: Marker, same_times: bool) -> N
     assert pipe.demuxer.counters.lost == 0
 
 
-@pytest.mark.parametrize("first", range(1, 8))
+@pytest.mark.parametrize("ahead", [-2.0, 0.0, 20.0, 10_000.0])
+def test_row_30_the_time_that_passed_counts_not_the_other_senders_time_stamps(ahead: float) -> None:
+    pipe = Pipe()
+    sender = Sender(Codec.H264)
+    for picture in sender.clip("h264", range(30)):
+        pipe.push(*picture)
+        pipe.wait(1 / 15)
+    sender.ssrc = 9
+    sender.timestamp = round(sender.timestamp + ahead * 90_000) & 0xFFFFFFFF
+    for picture in sender.clip("h264", range(30, 60)):
+        pipe.push(*picture)
+        pipe.wait(1 / 15)
+    pipe.finish()
+    pts = [frame.pts for frame in pipe.frames]
+    assert pts[:30] == [6000 * n for n in range(30)]
+    assert pts[30] == pytest.approx(6000 * 30, abs=3)
+    assert [after - pts[30] for after in pts[30:]] == [6000 * n for n in range(30)]
+
+
+@pytest.mark.parametrize("first", range(1, len(Clip.load("h265_slices").nal_units[0])))
 def test_row_30_the_first_packets_of_a_new_sender_are_lost(first: int) -> None:
     """Where a sender began is not known: a key frame without its first slice is no key frame."""
     old, new = Sender(Codec.H265, whole_slices=True), Sender(Codec.H265, ssrc=9, whole_slices=True)
@@ -676,6 +709,22 @@ def test_interruption_is_told_at_once_and_again(marker: Marker) -> None:
     assert frame.received_at >= at
     assert frame.pts - before.pts == pytest.approx(gap * 90_000, abs=9000)
     pipe.check(whole=False)
+
+
+def test_after_an_interruption_a_stream_starts_anew_with_sets_of_its_own() -> None:
+    pipe = Pipe()
+    pipe.push(*flat(Sender(Codec.H264).clip("h264", range(5))))
+    pipe.demuxer.interrupt("reconnect")
+    sender = Sender(Codec.H264, 7, 7, 8)
+    pipe.push(*sender.picture(without_sets("h264", 30)))
+    pipe.push(*flat(sender.clip("h264", range(31, 62))))
+    pipe.finish()
+    assert judge(pipe, "h264") == [*range(5), 60, 61]
+    assert pipe.dropped == {"waiting for key frame": 30}
+
+
+def without_sets(name: str, index: int) -> list[bytes]:
+    return [nal for nal in Clip.load(name).nal_units[index] if nal[0] & 31 not in {7, 8}]
 
 
 def test_interrupted_before_anything_was_given_tells_nothing() -> None:

@@ -312,6 +312,16 @@ def test_nal_units_early_equal_those_of_the_pictures(name: str, marker: Marker) 
     assert [nal for frame in bird.frames for nal in frame.nal_units] == bird.got[: len(expected)]
 
 
+@pytest.mark.parametrize("whole_slices", [False, True])
+def test_nal_units_early_after_a_picture_lost_whole(whole_slices: bool) -> None:
+    """Nothing of what follows is given before the next key frame, as in video()."""
+    sender = Sender(Codec.H265, whole_slices=whole_slices)
+    pictures = sender.clip("h265_slices", range(33))
+    bird = early(flat([*pictures[:5], *pictures[6:]]))
+    expected = pictures_of("h265_slices", [*range(5), 30, 31, 32])
+    assert [nal.data for nal in bird.got] == [nal for picture in expected for nal in picture]
+
+
 def test_nal_units_come_before_their_picture_is_whole() -> None:
     bird = EarlyBird()
     seen = []
