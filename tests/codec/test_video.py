@@ -312,13 +312,15 @@ def test_nal_units_early_equal_those_of_the_pictures(name: str, marker: Marker) 
     assert [nal for frame in bird.frames for nal in frame.nal_units] == bird.got[: len(expected)]
 
 
-@pytest.mark.parametrize("whole_slices", [False, True])
-def test_nal_units_early_after_a_picture_lost_whole(whole_slices: bool) -> None:
-    """Nothing of what follows is given before the next key frame, as in video()."""
-    sender = Sender(Codec.H265, whole_slices=whole_slices)
-    pictures = sender.clip("h265_slices", range(33))
+@pytest.mark.parametrize(
+    ("name", "key", "size"), [("h265_slices", 30, 1200), ("h264_large", 13, 60)]
+)
+def test_nal_units_early_after_a_picture_lost_whole(name: str, key: int, size: int) -> None:
+    """Nothing of what follows is given before the next key frame, as in video(): not even a delimiter."""
+    sender = Sender(Clip.load(name).codec, size=size)
+    pictures = sender.clip(name, range(key + 3))
     bird = early(flat([*pictures[:5], *pictures[6:]]))
-    expected = pictures_of("h265_slices", [*range(5), 30, 31, 32])
+    expected = pictures_of(name, [*range(5), key, key + 1, key + 2])
     assert [nal.data for nal in bird.got] == [nal for picture in expected for nal in picture]
 
 
