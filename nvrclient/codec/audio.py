@@ -137,11 +137,15 @@ class AudioTrack:
         if self._held and now >= self._held[0].arrived + MAX_HELD:
             self._settle_for_default()
             self._release()
+        if self._held_parts and now >= self._held_parts[0][2] + MAX_HELD:
+            self._release_parts(DEFAULT_AAC_RATE)
 
     @property
     def deadline(self) -> float | None:
         """When `flush` has something to do, on the monotonic clock; None: nothing."""
         due = [self._held[0].arrived + MAX_HELD] if self._held else []
+        if self._held_parts:
+            due.append(self._held_parts[0][2] + MAX_HELD)
         if self.reorder.deadline is not None:
             due.append(self.reorder.deadline)
         return min(due, default=None)
@@ -361,16 +365,24 @@ class AudioTrack:
         """Return the rate of AAC whose content type names none, by how fast parts come; None: held until that is known."""
         if self._rate_of_parts is None:
             held = self._held_parts
-            held.append((content_type, body, now))
-            elapsed = now - held[0][2]
-            if elapsed < MEASURED_BY_ARRIVAL and len(held) < MAX_HELD_FRAMES:
+            elapsed = now - held[0][2] if held else 0.0
+            size = len(body) + sum(len(earlier) for _, earlier, _ in held)
+            if (
+                elapsed < MEASURED_BY_ARRIVAL
+                and len(held) + 1 < MAX_HELD_FRAMES
+                and size < MAX_HELD_BYTES
+            ):
+                held.append((content_type, body, now))
                 return None
-            measured = (len(held) - 1) * aac.SAMPLES_PER_FRAME / elapsed if elapsed > 0 else 0.0
-            self._rate_of_parts = aac.nearest_rate(measured, 0.04) or DEFAULT_AAC_RATE
-            self._held_parts = []
-            for earlier in held[:-1]:
-                self._take_part(*earlier)
+            measured = len(held) * aac.SAMPLES_PER_FRAME / elapsed if elapsed > 0 else 0.0
+            self._release_parts(aac.nearest_rate(measured, 0.04) or DEFAULT_AAC_RATE)
         return self._rate_of_parts
+
+    def _release_parts(self, rate: int) -> None:
+        self._rate_of_parts = rate
+        held, self._held_parts = self._held_parts, []
+        for content_type, body, arrived in held:
+            self._take_part(content_type, body, arrived)
 
     def _codec_by_name(self, content_type: str) -> tuple[Codec | None, int | None]:
         name = content_type.partition(";")[0].strip().lower()

@@ -513,6 +513,36 @@ def test_aac_parts_that_name_no_rate_are_measured(content_type: str, rate: int) 
     assert [frame.pts for frame in parts.frames] == [1024 * n for n in range(150)]
 
 
+def test_aac_parts_that_name_no_rate_and_stop() -> None:
+    """Ten parts and silence: nothing can be measured, and nothing is held for ever."""
+    parts = Parts()
+    units = Clip.load("aac_48k_mono").units[:10]
+    for unit in units:
+        parts.push("audio/aac-lc", b"\0" + unit, 0.02)
+    assert not parts.frames
+    due = parts.demuxer.deadline
+    assert due == pytest.approx(100 + audio.MAX_HELD)
+    assert due is not None
+    parts.demuxer.flush(due)
+    parts.items += parts.demuxer.take()
+    assert [frame.data for frame in parts.frames] == list(units)
+    assert parts.demuxer.deadline is None
+
+
+def test_parts_that_are_held_are_bounded() -> None:
+    parts = Parts()
+    tracemalloc.start()
+    try:
+        for number in range(300):
+            parts.demuxer.push_part("audio/aac-lc", bytes([0, number & 255]) * 50_000, parts.now)
+            parts.demuxer.take()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 << 20
+    assert parts.demuxer.counters.frames == 300
+
+
 @pytest.mark.parametrize(
     ("content_type", "body", "reason"),
     [
