@@ -27,6 +27,7 @@ from nvrclient.commands.command import Command, Uid
 from nvrclient.errors import (
     AuthenticationError,
     CommandError,
+    ConnectionFailedError,
     NVRError,
     RecorderBusyError,
     SessionLimitError,
@@ -109,7 +110,8 @@ class Connection:
         self._username = username
         self._password = password
         self._table = UidTable(options.max_uids)
-        self._uid_lock = asyncio.Lock()
+        self._uid_lock = asyncio.Lock()  # over choosing a UID
+        self._login_lock = asyncio.Lock()
         self._refused: str | None = None  # why the credentials are not sent again
         self._lost_uids = 0  # since the last login
         self._last_relogin: float | None = None
@@ -139,8 +141,9 @@ class Connection:
 
     def _task_done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled():
-            task.exception()  # retrieved: whoever waits for it has it too
+        failure = None if task.cancelled() else task.exception()
+        if failure is not None and not isinstance(failure, NVRError | UidGoneError):
+            logger.error("task %r failed", task.get_name(), exc_info=failure)
 
     def check_usable(self) -> None:
         """Raise RuntimeError where this is the wrong event loop or process, or the session is closed."""
@@ -186,7 +189,20 @@ class Connection:
 
     async def shielded(self, work: Coroutine[Any, Any, _T], name: str) -> _T:
         """Run `work` in a task that the caller's cancellation does not reach, and return what it returns."""
-        return await asyncio.shield(self.spawn(work, name))
+        return await self._result(self.spawn(work, name))
+
+    async def _result(self, task: asyncio.Task[_T]) -> _T:
+        """Wait for a task without handing it the caller's cancellation, or the caller the task's.
+
+        Raises ConnectionFailedError where the task was cancelled because the session was closed.
+        """
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            caller = asyncio.current_task()
+            if task.cancelled() and (caller is None or not caller.cancelling()):
+                raise ConnectionFailedError("the session was closed meanwhile") from None
+            raise
 
     async def uninterrupted(self, work: Coroutine[Any, Any, _T], name: str) -> _T:
         """Run `work` to its end also when cancelled meanwhile, `ANSWER_TIME` at most; then be cancelled.
@@ -195,7 +211,7 @@ class Connection:
         """
         task = self.spawn(work, name)
         try:
-            return await asyncio.shield(task)
+            return await self._result(task)
         except asyncio.CancelledError:
             with anyio.CancelScope(shield=True):
                 await asyncio.wait((task,), timeout=ANSWER_TIME)
@@ -225,7 +241,7 @@ class Connection:
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_TIME):
                 await _all(stream.aclose() for stream in tuple(self.streams))
-                async with self._uid_lock:  # a login under way may still bring a UID to give back
+                async with self._login_lock:  # a login under way may still bring a UID to give back
                     await _all(self._log_out(slot) for slot in self._table)
         mine = asyncio.current_task()
         tasks = [task for task in self._tasks if task is not mine]
@@ -296,17 +312,19 @@ class Connection:
                 if wait > 0:
                     await asyncio.sleep(wait)
             self._last_relogin = self.loop.time()
-        return await self.uninterrupted(self._log_in_for_slot(again=again), "login")
+        return await self.shielded(self._log_in_for_slot(again=again), "login")
 
     async def _log_in_for_slot(self, *, again: bool) -> UidSlot:
-        """Log in and enter the UID: in one piece, so that every UID issued is given back."""
-        uid = await self._log_in()
-        self._lost_uids = 0
-        slot = self._table.add(uid, self.loop.time())
-        self._keepers[slot] = self.spawn(self._keep_alive(slot), f"keep-alive UID #{slot.number}")
-        self.count(logins=1, relogins=int(again))
-        self.stats = replace(self.stats, uids=len(self._table))
-        return slot
+        """Log in and enter the UID, whether or not the caller still waits: so every UID issued is given back."""
+        async with self._login_lock:
+            uid = await self._log_in()
+            self._lost_uids = 0
+            slot = self._table.add(uid, self.loop.time())
+            name = f"keep-alive UID #{slot.number}"
+            self._keepers[slot] = self.spawn(self._keep_alive(slot), name)
+            self.count(logins=1, relogins=int(again))
+            self.stats = replace(self.stats, uids=len(self._table))
+            return slot
 
     async def _log_in(self) -> Uid:
         """Obtain a UID at dlogin.cgi (6.1.1)."""
@@ -328,7 +346,13 @@ class Connection:
                 break
             sent += 1
             self.count(credentials_sent=1)
-            reply = await self.plain(command, self._answer(command, challenge, 1))
+            # On a connection of its own: one used before may be dead, and a credential is not sent twice.
+            reply = await self.client.get(
+                command,
+                self._answer(command, challenge, 1),
+                timeout=self.options.timeout,
+                fresh=True,
+            )
         if sent and reply.status in {401, 403}:
             self._refused = (
                 f"login at {self.address.url}: the recorder refuses user name or password (HTTP"
@@ -416,7 +440,7 @@ class Connection:
         Callers that ask while one is under way share its answer.
         """
         running = self._answers.get(kind)
-        if running is None or running.done():
+        if running is None:
 
             async def paced() -> _T:
                 asked_at = self._asked_at.get(kind)
@@ -426,8 +450,12 @@ class Connection:
                 self._asked_at[kind] = self.loop.time()
                 return await ask()
 
-            running = self._answers[kind] = self.spawn(paced(), kind)
-        answer: _T = await asyncio.shield(running)
+            oldest = self.loop.time() - self.options.command_interval
+            for old in [key for key, when in self._asked_at.items() if when < oldest]:
+                del self._asked_at[old]
+            running = self._answers[kind] = self.spawn(paced(), "information command")
+            running.add_done_callback(lambda _task: self._answers.pop(kind, None))
+        answer: _T = await self._result(running)
         return answer
 
     async def pace_start(self, slot: UidSlot, camera: int, comp: str) -> None:
@@ -442,10 +470,10 @@ class Connection:
         if at > now:
             await asyncio.sleep(at - now)
 
-    async def plain(self, command: Command, authorization: Authorization | None = None) -> Reply:
+    async def plain(self, command: Command) -> Reply:
         """Send a command that carries no UID; return the answer. Raises as `HttpClient.get`."""
         self.count(commands=1)
-        return await self.client.get(command, authorization, timeout=self.options.timeout)
+        return await self.client.get(command, None, timeout=self.options.timeout)
 
     async def _carry(
         self,
@@ -493,11 +521,19 @@ class Connection:
         return self._answer(command, self._challenge, self._nonce_count)
 
     def _answer(self, command: Command, challenge: digest.Challenge, count: int) -> Authorization:
+        try:
+            password = Secret(self._password.reveal())  # asked for once, and shown by no traceback
+        except Exception as failure:
+            if isinstance(failure, TypeError) and not self.stats.logins:
+                raise  # misuse, at the first login
+            raise ConnectionFailedError(
+                f"login: the password callable raised {type(failure).__name__}"
+            ) from None
         return Authorization(
             digest.authorization(
                 challenge,
                 username=self._username,
-                password=self._password.reveal(),
+                password=password.reveal(),
                 method="GET",
                 uri=command.target,
                 nonce_count=count,

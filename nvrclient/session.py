@@ -24,6 +24,9 @@ from nvrclient.transport import tls
 from nvrclient.transport.http import Address, parse_address
 from nvrclient.uids import MAX_UIDS
 
+MAX_QUERY = 4096
+"""Characters of parameters of a command; what servers commonly take is 8 KiB of URL."""
+
 
 def connect(
     url: str,
@@ -234,6 +237,9 @@ class Session:
         for text in (name, *(text for pair in pairs for text in pair)):
             if not text.isascii() or not text.isprintable() or set(text) & set(" #?&"):
                 raise ValueError(f"command: {text!r} cannot stand in a URL; percent-encode it")
+
+        if sum(len(key) + len(value) for key, value in pairs) > MAX_QUERY:
+            raise ValueError(f"command: more than {MAX_QUERY} characters of parameters")
 
         def command(uid: Uid) -> Command:
             return Command(

@@ -122,6 +122,10 @@ class AudioTrack:
         self._last_time: datetime | None = None
         self._lost = 0
 
+    def expect(self, codec: Codec | None) -> None:
+        """The caller says the codec, after the track was made."""
+        self._asked_codec = codec
+
     # Over RTP
 
     def push(self, packet: RtpPacket, now: float) -> None:

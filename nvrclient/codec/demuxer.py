@@ -142,20 +142,19 @@ class Demuxer:
         self.items.clear()
         return items
 
-    @property
-    def counters(self) -> MediaCounters:
-        """The counters as they stand."""
+    def counters(self, *, audio: bool = True) -> MediaCounters:
+        """Return the counters as they stand; without `audio`, what became of audio is left out."""
         dropped = dict(self.video.dropped)
-        for reason, count in self.audio.dropped.items():
+        for reason, count in self.audio.dropped.items() if audio else ():
             dropped[reason] = dropped.get(reason, 0) + count
-        reorders = (self.video.reorder, self.audio.reorder)
+        reorders = (self.video.reorder, *((self.audio.reorder,) if audio else ()))
         ignored = dict(self._ignored)
         if strays := sum(reorder.strays for reorder in reorders):
             ignored["stray"] = strays
         return MediaCounters(
             packets=self._packets,
             bytes=self._bytes,
-            frames=self.video.frames + self.audio.frames,
+            frames=self.video.frames + (self.audio.frames if audio else 0),
             dropped=dropped,
             lost=sum(reorder.lost for reorder in reorders),
             reordered=sum(reorder.reordered for reorder in reorders),
@@ -164,7 +163,7 @@ class Demuxer:
             malformed=self._malformed
             + self.malformed_parts
             + self.video.malformed_total
-            + self.audio.malformed,
+            + (self.audio.malformed if audio else 0),
             ignored=ignored,
             ssrc_changes=self.video.ssrc_changes,
         )

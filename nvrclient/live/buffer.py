@@ -43,9 +43,9 @@ class FrameBuffer:
         self.bytes = 0
         self._limit = limit
         self._so_far = so_far
-        self._audio = (
-            audio  # another consumer of the source may want it, or the recorder send it unasked
-        )
+        self.wants_audio = audio  # others may, on the same source, or the recorder send it unasked
+        self.waits_for_keyframe = False  # it joined in the middle of a GOP
+        self.pushed = 0  # frames that came
         self._items: deque[StreamItem] = deque()
         self._frames = 0  # frames among the items
         self._waiter: asyncio.Future[None] | None = None
@@ -69,8 +69,14 @@ class FrameBuffer:
         if isinstance(item, Discontinuity):
             self._push_discontinuity(item)
         elif isinstance(item, VideoFrame):
+            self.pushed += 1
+            self.waits_for_keyframe = self.waits_for_keyframe and not item.keyframe
+            if self.waits_for_keyframe:
+                self._drop_count("waiting for key frame", 1)
+                return
             self._push_frame(self._rebased(item), keyframe=item.keyframe)
-        elif self._audio:
+        elif self.wants_audio:
+            self.pushed += 1
             self._push_frame(self._rebased_audio(item), keyframe=False)
         self._wake()
 
@@ -88,6 +94,11 @@ class FrameBuffer:
             self._free()
 
     @property
+    def _holds_back(self) -> bool:
+        """Whether the picture in progress will not be given."""
+        return self._ended or self._cutting or self.waits_for_keyframe
+
+    @property
     def is_full(self) -> bool:
         """Whether the policy "block" holds the source up."""
         return self.policy == "block" and not self._ended and self.bytes >= self._limit
@@ -103,10 +114,11 @@ class FrameBuffer:
         """Frames that wait for the consumer."""
         return self._frames
 
-    @property
-    def pushed(self) -> int:
-        """Frames that came."""
-        return self.delivered + self._frames + sum(self.dropped.values())
+    def takes(self, items: list[StreamItem]) -> bool:
+        """Whether these items fit, all at once, into the empty buffer."""
+        return sum(
+            item.size + OVERHEAD for item in items if not isinstance(item, Discontinuity)
+        ) <= (self._limit)
 
     # The consumer's side
 
@@ -138,7 +150,7 @@ class FrameBuffer:
                 elif isinstance(item, AudioFrame):
                     self.uncount()
                 continue
-            units = self._so_far() if not self._ended and not self._cutting else []
+            units = self._so_far() if not self._holds_back else []
             if self._early and (not units or units[0] is not self._early[0]):
                 self._early = []
             if len(units) > len(self._early):
@@ -177,9 +189,9 @@ class FrameBuffer:
                 self._drop_count("overflow", 1)
                 self.end(
                     BufferOverflowError(
-                        f"the consumer is too slow: {self._frames} frames, {self.bytes} bytes are"
-                        f" waiting (buffer_bytes={self._limit}). Consume faster, raise"
-                        ' buffer_bytes, or choose when_full="gop"'
+                        f"a frame of {frame.size} bytes does not fit: {self._frames} frames,"
+                        f" {self.bytes} bytes are waiting (buffer_bytes={self._limit}). Consume"
+                        ' faster, raise buffer_bytes, or choose when_full="gop"'
                     )
                 )
                 return

@@ -14,6 +14,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 
+import anyio
+
 from nvrclient.codec.audio import PAYLOAD_TYPE as AUDIO_PAYLOAD_TYPE
 from nvrclient.codec.demuxer import Demuxer
 from nvrclient.commands import live
@@ -99,8 +101,7 @@ class Feed(ABC):
             heard = self._demuxer.audio.received
             try:
                 await self._start(live.AUDIO)
-                await self._hear()
-                problem = "the recorder closed the audio"
+                problem = await self._hear_until_it_ends()
             except UidGoneError:
                 return
             except CommandError as error:
@@ -122,11 +123,43 @@ class Feed(ABC):
     async def stop(self) -> None:
         """Send STOP, of the audio first; errors do not matter any more."""
         for comp in reversed(self._asked):
-            with suppress(NVRError, UidGoneError):
-                for command in live.stop(self._slot.uid, self._camera, comp, self._port(comp)):
-                    reply = await self._connection.ask(_always(command), self._slot)
-                    if reply.status < 400:
-                        break
+            await self._stop(comp)
+
+    async def stop_audio(self) -> None:
+        """Send STOP of the audio alone."""
+        if live.AUDIO in self._asked:
+            self._asked.remove(live.AUDIO)
+            await self._stop(live.AUDIO)
+
+    async def _stop(self, comp: str) -> None:
+        with suppress(NVRError, UidGoneError):
+            for command in live.stop(self._slot.uid, self._camera, comp, self._port(comp)):
+                reply = await self._connection.ask(_always(command), self._slot)
+                if reply.status < 400:
+                    return
+
+    async def _hear_until_it_ends(self) -> str:
+        """Take audio until the recorder ends it, or falls silent after some came; return what happened."""
+        silence = self._connection.options.stall_timeout
+        hearing = self._connection.spawn(self._hear(), f"hear camera {self._camera}")
+        try:
+            while True:
+                heard = self._demuxer.audio.received
+                await asyncio.wait((hearing,), timeout=silence)
+                if hearing.done():
+                    hearing.result()
+                    return "the recorder closed the audio"
+                if self._demuxer.audio.received > heard:
+                    self.audio_problem = None
+                elif heard:
+                    await self.stop_audio()
+                    return f"the audio fell silent for {silence:g} s"
+                else:
+                    self._report("no audio comes; has the camera a microphone?")
+        finally:
+            hearing.cancel()
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait((hearing,))
 
     @abstractmethod
     async def aclose(self) -> None:

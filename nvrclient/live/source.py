@@ -88,7 +88,6 @@ class LiveSource:
         self.transport: Transport | None = None
         self.fallback: str | None = None
         self.reconnects = 0
-        self.kernel_dropped: int | None = None
         self.demuxer = Demuxer(
             wanted.camera,
             connection.host_time,
@@ -103,6 +102,8 @@ class LiveSource:
         self._gop_bytes = 0
         self._feed: Feed | None = None
         self._audio = wanted.audio
+        self._audio_codec = wanted.audio_codec
+        self._watching = False  # the feed at hand is live, not being stopped
         self._hearing: asyncio.Task[None] | None = None
         self._dropped_by_kernel = 0  # of feeds that are gone
         self._foreign = 0
@@ -137,24 +138,41 @@ class LiveSource:
             and not self._stopping
             and (wanted.camera, wanted.transport) == (mine.camera, mine.transport)
             and (not wanted.codec_is_sure or wanted.codec == codec)
-            and (not self._audio or not wanted.audio or wanted.audio_codec == mine.audio_codec)
+            and (not self._audio or not wanted.audio or wanted.audio_codec == self._audio_codec)
         )
 
-    def join(self, buffer: FrameBuffer, *, audio: bool) -> None:
+    def join(self, buffer: FrameBuffer, wanted: Wanted) -> None:
         """Give this buffer what comes from now on, and first the newest GOP held; have the audio too if asked."""
-        for item in self._gop:
-            buffer.push(item)
+        if buffer.takes(self._gop):
+            for item in self._gop:
+                buffer.push(item)
+        buffer.waits_for_keyframe = self._first_frame_given and not buffer.pushed
         self._buffers.append(buffer)
-        if audio and not self._audio:
+        if wanted.audio and not self._audio:
             self._audio = True
+            self._audio_codec = wanted.audio_codec
+            self.demuxer.audio.expect(wanted.audio_codec)
             self._start_hearing()
 
     async def leave(self, buffer: FrameBuffer) -> None:
-        """Take a buffer off; without the last one the stream is stopped."""
+        """Take a buffer off; without the last one the stream is stopped, without the last for audio the audio."""
         if buffer in self._buffers:
             self._buffers.remove(buffer)
         if not self._buffers:
             await self.aclose()
+        elif self._audio and not any(other.wants_audio for other in self._buffers):
+            self._audio = False
+            hearing, self._hearing = self._hearing, None
+            if hearing is not None and self._feed is not None:
+                hearing.cancel()
+                await asyncio.wait((hearing,))
+                if not self._audio:  # nobody has asked for it again meanwhile
+                    await self._feed.stop_audio()
+
+    async def stopped(self, camera: int) -> None:
+        """If this is of `camera` and being stopped, wait until it is."""
+        if self._stopping and self.wanted.camera == camera and self._task is not None:
+            await asyncio.wait((self._task,))
 
     async def aclose(self) -> None:
         """Stop the stream on the recorder and free everything; bounded in time. Safe to repeat."""
@@ -253,7 +271,7 @@ class LiveSource:
                 self._trim_early_audio(0)  # of a try that gave no picture
                 self.demuxer.interrupt("reconnect")
                 continue
-            if not self._connection.options.reconnect or isinstance(error, _FATAL):
+            if self._is_final(error):
                 raise error
             if self.demuxer.video.frames > frames:
                 tries, at = self._tries((transport, self.demuxer.video.codec or codec)), 0
@@ -263,6 +281,12 @@ class LiveSource:
             self._interrupt(error)
             await asyncio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311  jitter
             backoff = min(2 * backoff, MAX_BACKOFF)
+
+    def _is_final(self, error: NVRError) -> bool:
+        """Whether a stream that has given pictures ends with this error."""
+        return self._first_frame_given and (
+            not self._connection.options.reconnect or isinstance(error, _FATAL)
+        )
 
     def _following(
         self, error: NVRError, tries: list[tuple[Transport, Codec]], at: int
@@ -318,6 +342,7 @@ class LiveSource:
         loop = self._connection.loop
         began = loop.time()
         running = self._connection.spawn(feed.run(), f"feed of camera {self.wanted.camera}")
+        self._watching = True
         self._start_hearing()
         try:
             while True:
@@ -339,7 +364,12 @@ class LiveSource:
                     began = woken - self._stall_time() + LATE_WAKE
                 elif woken >= max(began, self.demuxer.video.picture_at or 0.0) + self._stall_time():
                     raise self._stalled(feed)
+        except NVRError as error:
+            if self._is_final(error):
+                self.state = "closed"  # nobody joins what only has its STOP before it
+            raise
         finally:
+            self._watching = False
             ending = [running] if self._hearing is None else [running, self._hearing]
             self._hearing = None
             for task in ending:
@@ -349,7 +379,7 @@ class LiveSource:
 
     def _start_hearing(self) -> None:
         """Have the audio of the feed at hand, if somebody wants it."""
-        if self._audio and self._feed is not None and self._hearing is None:
+        if self._audio and self._watching and self._feed is not None and self._hearing is None:
             self._hearing = self._connection.spawn(
                 self._feed.hear(), f"audio of camera {self.wanted.camera}"
             )
@@ -462,7 +492,7 @@ class LiveSource:
         return max(self._connection.options.stall_timeout, 3 * self.demuxer.video.interval)
 
     def _stalled(self, feed: Feed) -> StreamStalledError:
-        counters = self.demuxer.counters
+        counters = self.demuxer.counters()
         came = f"{counters.packets} packets came" if counters.packets else "nothing came"
         hint = ""
         if not self._first_frame_given:
@@ -483,7 +513,7 @@ class LiveSource:
         if len(codecs) > 1:
             return UnsupportedMediaError(
                 f"live camera {camera}: no picture with any codec tried ({', '.join(codecs)};"
-                f" {self.demuxer.counters.packets} packets came in all); is the camera connected, and"
+                f" {self.demuxer.counters().packets} packets came in all); is the camera connected, and"
                 " may this user watch it?"
             )
         if self.demuxer.video.dropped.get("placeholder"):

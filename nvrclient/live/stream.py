@@ -6,12 +6,14 @@ import asyncio
 import warnings
 import weakref
 from collections.abc import Generator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from nvrclient.codec.demuxer import MediaCounters
 from nvrclient.connection import Connection
+from nvrclient.errors import ConnectionFailedError
 from nvrclient.frames import (
     AudioFrame,
     Codec,
@@ -133,9 +135,10 @@ class LiveStream:
         if self._buffer is not None and self._source is not None:
             self._buffer.clear()
             self._buffer.end(None)
-            await self._connection.shielded(
-                self._source.leave(self._buffer), f"close camera {self._wanted.camera}"
-            )
+            with suppress(ConnectionFailedError):  # the session is closed already
+                await self._connection.shielded(
+                    self._source.leave(self._buffer), f"close camera {self._wanted.camera}"
+                )
 
     def __aiter__(self) -> Self:
         self._opened()
@@ -146,11 +149,11 @@ class LiveStream:
 
     def video(self) -> Narrowed[VideoFrame]:
         """Iterate the pictures alone; audio and discontinuities are left out."""
-        return Narrowed(self._opened(), VideoFrame)
+        return Narrowed(self, self._opened(), VideoFrame)
 
     def audio(self) -> Narrowed[AudioFrame]:
         """Iterate the audio alone; pictures and discontinuities are left out."""
-        return Narrowed(self._opened(), AudioFrame)
+        return Narrowed(self, self._opened(), AudioFrame)
 
     def nal_units(self) -> NalUnits:
         """Iterate NAL units, each as soon as it is whole: the first of a large picture comes before the last.
@@ -158,7 +161,7 @@ class LiveStream:
         They start, and start again after a loss, where `video` does. Of a picture that turns out damaged later
         the NAL units given stay given. JPEG has none.
         """
-        return NalUnits(self._opened())
+        return NalUnits(self, self._opened())
 
     @property
     def codec(self) -> Codec | None:
@@ -184,9 +187,10 @@ class LiveStream:
         source, buffer = self._source, self._buffer
         if source is None or buffer is None:
             return StreamStats()
-        now, base = source.demuxer.counters, self._base.media
+        now, base = source.demuxer.counters(audio=self._wanted.audio), self._base.media
         dropped = _less(now.dropped, base.dropped)
-        if early := source.early_audio_dropped - self._base.early_audio:
+        early = source.early_audio_dropped - self._base.early_audio
+        if early and self._wanted.audio:
             dropped["before the first picture"] = early
         for reason, count in buffer.dropped.items():
             dropped[reason] = dropped.get(reason, 0) + count
@@ -194,7 +198,7 @@ class LiveStream:
         return StreamStats(
             packets=now.packets - base.packets,
             bytes=now.bytes - base.bytes,
-            frames_received=buffer.delivered + buffer.queued + sum(dropped.values()),
+            frames_received=buffer.pushed + sum(dropped.values()) - sum(buffer.dropped.values()),
             frames_delivered=buffer.delivered,
             frames_queued=buffer.queued,
             dropped=dropped,
@@ -205,7 +209,11 @@ class LiveStream:
             malformed=now.malformed - base.malformed,
             ignored=_less(now.ignored, base.ignored),
             foreign=source.foreign - self._base.foreign,
-            kernel_dropped=source.dropped_by_kernel,
+            kernel_dropped=(
+                source.dropped_by_kernel - self._base.kernel
+                if source.dropped_by_kernel is not None
+                else None
+            ),
             ssrc_changes=now.ssrc_changes - base.ssrc_changes,
             reconnects=source.reconnects - self._base.reconnects,
             bytes_queued=buffer.bytes,
@@ -224,8 +232,14 @@ class LiveStream:
         if self._buffer is not None:
             raise RuntimeError("this stream is open already")
         connection, wanted = self._connection, self._wanted
-        running = (one for one in tuple(connection.streams) if isinstance(one, LiveSource))
+        running = [one for one in tuple(connection.streams) if isinstance(one, LiveSource)]
         source = next((one for one in running if one.serves(wanted)), None)
+        if source is None and wanted.shared:
+            for one in running:
+                await one.stopped(wanted.camera)  # its UID can carry this camera again then
+            connection.check_usable()
+            running = [one for one in tuple(connection.streams) if isinstance(one, LiveSource)]
+            source = next((one for one in running if one.serves(wanted)), None)
         if source is None:
             source = LiveSource(connection, wanted)
             source.start()
@@ -236,12 +250,13 @@ class LiveStream:
             audio=wanted.audio,
         )
         self._base = _Base(
-            source.demuxer.counters,
+            source.demuxer.counters(audio=wanted.audio),
             source.foreign,
+            source.dropped_by_kernel or 0,
             source.reconnects,
             source.early_audio_dropped,
         )
-        source.join(buffer, audio=wanted.audio)
+        source.join(buffer, wanted)
         self._source, self._buffer = source, buffer
         try:
             await source.entered()
@@ -265,7 +280,8 @@ class LiveStream:
 class Narrowed(Generic[_T]):
     """A stream narrowed to one type of item."""
 
-    def __init__(self, buffer: FrameBuffer, kind: type[_T]) -> None:
+    def __init__(self, stream: LiveStream, buffer: FrameBuffer, kind: type[_T]) -> None:
+        self._stream = stream  # it lives as long as somebody iterates it
         self._buffer = buffer
         self._kind = kind
 
@@ -284,7 +300,8 @@ class Narrowed(Generic[_T]):
 class NalUnits:
     """A stream narrowed to its NAL units."""
 
-    def __init__(self, buffer: FrameBuffer) -> None:
+    def __init__(self, stream: LiveStream, buffer: FrameBuffer) -> None:
+        self._stream = stream  # it lives as long as somebody iterates it
         self._buffer = buffer
 
     def __aiter__(self) -> Self:
@@ -300,6 +317,7 @@ class _Base:
 
     media: MediaCounters = field(default_factory=MediaCounters)
     foreign: int = 0
+    kernel: int = 0
     reconnects: int = 0
     early_audio: int = 0
 

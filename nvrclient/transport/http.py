@@ -168,7 +168,6 @@ class HttpClient:
         self._trust: tls.Trust | None = None
         self._pools: dict[Lane, httpx.AsyncHTTPTransport] = {}
         self._networks: dict[Any, None] = {}  # connections to shut down at the end
-        self._bodies: set[Body] = set()
 
     async def open(self) -> None:
         """Load certificates (in a thread). Raises ConnectionFailedError for a PEM file that cannot be read."""
@@ -182,26 +181,32 @@ class HttpClient:
         *,
         timeout: float,
         lane: Lane = "commands",
+        fresh: bool = False,
     ) -> Reply:
         """Send one command and return the whole answer, whatever its status.
 
         Recorders close idle connections unannounced: a command that was lost on one used before is sent once more on
-        a new one. Raises ConnectionFailedError (CertificateMismatchError) when no whole answer comes within `timeout`
+        a new one; with `fresh` it has one of its own from the start and is sent once. Raises ConnectionFailedError (CertificateMismatchError) when no whole answer comes within `timeout`
         seconds, ProtocolError when it is over `MAX_REPLY` bytes or redirects elsewhere. Cancelling it closes the
         connection; the recorder may have carried the command out.
         """
-        outcome = await self._get(command, authorization, timeout, self._pool(lane))
-        if isinstance(outcome, CertificateMismatchError) and self._turn_to_authority():
+        deadline = asyncio.get_running_loop().time() + timeout
+        outcome = None
+        if not fresh:
             outcome = await self._get(command, authorization, timeout, self._pool(lane))
+            if isinstance(outcome, CertificateMismatchError) and self._turn_to_authority():
+                outcome = await self._get(command, authorization, timeout, self._pool(lane))
         if outcome is None:
-            fresh = self._transport(keep=False)
+            own = self._transport(keep=False)
+            left = max(0.0, deadline - asyncio.get_running_loop().time())
             try:
-                outcome = await self._get(command, authorization, timeout, fresh)
+                outcome = await self._get(command, authorization, left, own)
             finally:
-                await fresh.aclose()
+                await own.aclose()
+        if outcome is None:
+            outcome = ConnectionFailedError(f"{command} at {self.address.url}: it was not sent")
         if isinstance(outcome, NVRError):
             raise outcome
-        assert outcome is not None  # a new connection was not used before
         return outcome
 
     async def stream(

@@ -46,7 +46,6 @@ class RtpReceiver(asyncio.DatagramProtocol):
 
     def __init__(self, peer: str, take: Callable[[bytes], bool], taken: Callable[[], None]) -> None:
         self.foreign = 0
-        self.errors = 0
         self.locked = False
         self._sealed = False  # locked, and nothing that came before the lock is left in the buffer
         self._peer = _plain(peer)
@@ -131,13 +130,12 @@ class RtpReceiver(asyncio.DatagramProtocol):
         except (BlockingIOError, InterruptedError):
             self._sealed = self.locked
         except OSError:
-            self.errors += 1
+            pass  # ICMP said something; packets may come all the same
         if took:
             self._taken()
 
-    def error_received(self, exc: Exception) -> None:  # noqa: ARG002
+    def error_received(self, exc: Exception) -> None:
         """asyncio: ICMP said something; packets may come all the same."""
-        self.errors += 1
 
     def _sort(self, data: bytes, address: Any) -> bool:
         if not self._sealed:

@@ -124,7 +124,7 @@ async def heard(command: Callable[[int], list[str]]) -> Hearing:
 
 def judge(hearing: Hearing, file: Path, codec: Codec, *, pictures: int = PICTURES) -> None:
     assert hearing.receiver.kernel_dropped in {0, None}
-    counters = hearing.demuxer.counters
+    counters = hearing.demuxer.counters()
     assert (counters.lost, counters.malformed, counters.dropped) == (0, 0, {})
     assert not [item for item in hearing.items if isinstance(item, Discontinuity)]
     frames = hearing.frames
@@ -191,7 +191,7 @@ async def test_ffmpeg_rtcp_on_the_same_port_is_ignored(encoded: Callable[[str], 
         ]
 
     hearing = await heard(command)
-    ignored = hearing.demuxer.counters.ignored
+    ignored = hearing.demuxer.counters().ignored
     assert set(ignored) == {"RTCP"}
     assert [frame.keyframe for frame in hearing.frames].count(True) == 3
     assert len(hearing.frames) == PICTURES
@@ -246,8 +246,8 @@ async def test_several_senders_one_after_the_other(encoded: Callable[[str], Path
     assert len(hearing.frames) == 3 * PICTURES
     reasons = [item.reason for item in hearing.items if isinstance(item, Discontinuity)]
     assert reasons == ["format"]  # the first two have the same parameter sets
-    assert hearing.demuxer.counters.ssrc_changes == 2
-    assert hearing.demuxer.counters.lost == 0
+    assert hearing.demuxer.counters().ssrc_changes == 2
+    assert hearing.demuxer.counters().lost == 0
 
 
 async def test_a_stranger_on_the_port_is_not_heard(encoded: Callable[[str], Path]) -> None:

@@ -238,7 +238,7 @@ def test_jpeg_parts() -> None:
     assert [frame.pts for frame in pipe.frames] == [18_000 * n for n in range(10)]
     assert all(frame.keyframe and frame.info.camera == 1 for frame in pipe.frames)
     assert pipe.dropped == {"malformed": 10, "placeholder": 1}
-    assert pipe.demuxer.counters.malformed == 10
+    assert pipe.demuxer.counters().malformed == 10
     pipe.check()
 
 

@@ -495,3 +495,154 @@ async def test_a_camera_set_to_another_codec_comes_back() -> None:
             recorder.codec = "H264"
             async with asyncio.timeout(15):
                 assert len([item async for item in _until_back(stream)]) == 2
+
+
+# Closing, sharing and audio, beside each other
+
+
+async def test_a_caller_beside_a_closing_session_is_not_cancelled() -> None:
+    class Recorder(ForeignRecorder):
+        async def status(self, _query: Query) -> bytes:
+            await asyncio.sleep(3600)
+            return OK
+
+    async with Recorder() as recorder:
+        nvr = await connect(recorder)
+        waiting = asyncio.create_task(nvr.command("status.cgi", {"PC": "AS60"}))
+        await asyncio.sleep(0.1)
+        await nvr.aclose()
+        with pytest.raises(nvrclient.NVRError, match="closed"):
+            await waiting
+
+
+async def test_a_slow_login_that_was_cancelled_gives_its_uid_back() -> None:
+    class Recorder(ForeignRecorder):
+        slow = False
+
+        async def _answer(
+            self, name: str, query: Query, authorization: str | None, writer: asyncio.StreamWriter
+        ) -> bytes | None:
+            if self.slow and name == "dlogin" and authorization:
+                await asyncio.sleep(0.8)
+            return await super()._answer(name, query, authorization, writer)
+
+    async with Recorder() as recorder:
+        async with connect(recorder) as nvr:
+            async with nvr.camera(1).live("h264"):
+                recorder.slow = True
+                opening = asyncio.ensure_future(nvr.camera(1).live("h264", shared=False)._open())
+                await asyncio.sleep(0.2)
+                opening.cancel()
+                await asyncio.gather(opening, return_exceptions=True)
+        assert recorder.uids == set()
+
+
+async def test_answers_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with ForeignRecorder() as recorder, connect(recorder) as nvr:
+        for n in range(20):
+            await nvr.command("status.cgi", {"PC": n})
+        connection = nvr._connection
+        assert connection is not None
+        assert connection._answers == {}
+        await asyncio.sleep(0.3)
+        await nvr.command("status.cgi", {"PC": "x"})
+        assert len(connection._asked_at) == 1
+        with pytest.raises(ValueError, match="characters of parameters"):
+            await nvr.command("x.cgi", {"a": "x" * 70_000})
+
+
+async def test_row_1_a_credential_is_not_sent_again_when_its_answer_is_lost() -> None:
+    class Recorder(ForeignRecorder):
+        async def _answer(
+            self, name: str, query: Query, authorization: str | None, writer: asyncio.StreamWriter
+        ) -> bytes | None:
+            if name == "dlogin" and authorization:
+                self.credentials += 1
+                return None  # and the connection is gone
+            return await super()._answer(name, query, authorization, writer)
+
+    async with Recorder() as recorder:
+        with pytest.raises(nvrclient.ConnectionFailedError):
+            await connect(recorder)
+        assert recorder.credentials == 1
+
+
+async def test_audio_that_falls_silent_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nvrclient.live.feed.FIRST_AUDIO_WAIT", 0.2)
+
+    class Recorder(ForeignRecorder):
+        async def audio(self, query: Query, writer: asyncio.StreamWriter) -> bytes | None:
+            writer.write(MULTIPART)
+            for _ in range(20):
+                writer.write(part(b"\0" + b"\xff" * 160, "audio/g.711"))
+                await writer.drain()
+                await asyncio.sleep(0.02)
+            await asyncio.sleep(3600)
+            return None
+
+    async with Recorder() as recorder, connect(recorder, stall_timeout=0.5) as nvr:
+        async with nvr.camera(1).live("h264", audio=True) as stream:
+            _, sounds = await both(stream, 2.5)
+            assert sounds >= 40
+            assert stream.stats.reconnects == 0
+    comps = [(q["CMD"], q["COMP"]) for _, q in recorder.asked if "COMP" in q]
+    assert comps[:4] == [
+        ("START", "H264"),
+        ("START", "AUDIO"),
+        ("STOP", "AUDIO"),
+        ("START", "AUDIO"),
+    ]
+
+
+async def test_audio_is_stopped_with_its_last_listener() -> None:
+    async with ForeignRecorder() as recorder, connect(recorder) as nvr:
+        async with nvr.camera(1).live("h264") as watching:
+            async with nvr.camera(1).live("h264", audio="pcma") as listening:
+                async for frame in listening.audio():
+                    assert frame.codec == "PCMU"  # named by the content type here
+                    break
+            stops = [q["COMP"] for _, q in recorder.asked if q.get("CMD") == "STOP"]
+            assert stops == ["AUDIO"]
+            await take(watching, 5)
+            stats = watching.stats
+            assert stats.frames_received == (
+                stats.frames_delivered + stats.frames_queued + sum(stats.dropped.values())
+            )
+            async with nvr.camera(1).live("h264", audio=True) as again:
+                assert min(await both(again, 1.0)) > 10
+
+
+async def test_a_held_gop_that_does_not_fit_is_no_overflow() -> None:
+    async with ForeignRecorder() as recorder, connect(recorder) as nvr:
+        async with nvr.camera(1).live("h264") as first:
+            await take(first, 25)
+            async with nvr.camera(1).live("h264", when_full="error", buffer_bytes=12_000) as late:
+                assert (await take(late, 3))[0].keyframe
+
+
+async def test_narrowed_streams_keep_the_stream() -> None:
+    async with ForeignRecorder() as recorder, connect(recorder) as nvr:
+        frames = (await nvr.camera(1).live("h264")).video()
+        got = [await anext(frames) for _ in range(5)]
+        assert got[0].keyframe
+        await frames._stream.aclose()
+
+
+async def test_closed_and_opened_again_on_one_uid() -> None:
+    class Recorder(ForeignRecorder):
+        async def _answer(
+            self, name: str, query: Query, authorization: str | None, writer: asyncio.StreamWriter
+        ) -> bytes | None:
+            if query.get("CMD") == "STOP":
+                await asyncio.sleep(0.3)
+            return await super()._answer(name, query, authorization, writer)
+
+    async with Recorder() as recorder, connect(recorder, max_uids=1) as nvr:
+        stream = await nvr.camera(1).live("h264")
+        await take(stream, 2)
+        closing = asyncio.create_task(stream.aclose())
+        await asyncio.sleep(0.05)
+        async with nvr.camera(1).live("h264") as again:
+            assert (await take(again, 1))[0].keyframe
+        await closing
+        assert nvr.stats.logins == 1

@@ -245,12 +245,12 @@ class Pipe:
 
     @property
     def dropped(self) -> dict[str, int]:
-        return self.demuxer.counters.dropped
+        return self.demuxer.counters().dropped
 
     def check(self, *, whole: bool = True, clock: bool = True) -> None:
         """What holds for every input whatever: the account, the order, the starts; `whole`: nothing is in progress;
         `clock`: the recorder's clock was told without damage and never set back."""
-        counters = self.demuxer.counters
+        counters = self.demuxer.counters()
         given = len(self.frames) + len(self.audio)
         assert counters.frames == given + sum(counters.dropped.values())
         videos = self.frames
