@@ -8,7 +8,7 @@ from nvrclient.connection import Connection
 from nvrclient.frames import Codec
 from nvrclient.live import LiveStream
 from nvrclient.live.buffer import POLICIES, WhenFull
-from nvrclient.live.source import Wanted
+from nvrclient.live.wanted import Wanted
 
 TransportOption = Literal["http", "udp", "auto"]
 

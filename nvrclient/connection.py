@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import secrets
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -22,14 +21,15 @@ from typing import Any, Protocol, TypeVar
 
 import anyio
 
+from nvrclient.answers import check
 from nvrclient.commands import digest, live, login
 from nvrclient.commands.command import Command, Uid
+from nvrclient.credentials import Credentials
 from nvrclient.errors import (
     AuthenticationError,
     CommandError,
     ConnectionFailedError,
     NVRError,
-    RecorderBusyError,
     SessionLimitError,
 )
 from nvrclient.frames import Codec
@@ -107,16 +107,12 @@ class Connection:
         self.is_open = False
         self.streams: set[Closable] = set()
         self.codecs: dict[int, Codec] = {}  # found out, by camera
-        self._username = username
-        self._password = password
+        self._credentials = Credentials(username, password)
         self._table = UidTable(options.max_uids)
         self._uid_lock = asyncio.Lock()  # over choosing a UID
         self._login_lock = asyncio.Lock()
-        self._refused: str | None = None  # why the credentials are not sent again
         self._lost_uids = 0  # since the last login
         self._last_relogin: float | None = None
-        self._challenge: digest.Challenge | None = None  # of a recorder that challenges commands
-        self._nonce_count = 0
         self._tasks: set[asyncio.Task[Any]] = set()
         self._keepers: dict[UidSlot, asyncio.Task[None]] = {}
         self.rtp_ports_used: set[int] = set()
@@ -186,6 +182,10 @@ class Connection:
         self.stats = replace(
             self.stats, **{name: getattr(self.stats, name) + value for name, value in more.items()}
         )
+
+    def snapshot(self) -> SessionStats:
+        """Return the statistics as they stand."""
+        return replace(self.stats, credentials_sent=self._credentials.sent)
 
     async def shielded(self, work: Coroutine[Any, Any, _T], name: str) -> _T:
         """Run `work` in a task that the caller's cancellation does not reach, and return what it returns."""
@@ -306,7 +306,7 @@ class Connection:
     async def _obtain(self) -> UidSlot:
         """Log in for one more UID; the caller holds the lock."""
         again = self._lost_uids > 0
-        if again and self._refused is None:
+        if again and self._credentials.refused is None:
             if self._last_relogin is not None:
                 wait = self._last_relogin + RELOGIN_INTERVAL - self.loop.time()
                 if wait > 0:
@@ -328,8 +328,9 @@ class Connection:
 
     async def _log_in(self) -> Uid:
         """Obtain a UID at dlogin.cgi (6.1.1)."""
-        if self._refused is not None:
-            raise AuthenticationError(self._refused)
+        credentials = self._credentials
+        if credentials.refused is not None:
+            raise AuthenticationError(credentials.refused)
         command = login.LOGIN
         reply = await self.plain(command)
         sent = 0
@@ -339,29 +340,30 @@ class Connection:
             except AuthenticationError:
                 if sent:
                     break
-                if self.stats.logins:  # it knew better before: it is starting up
+                if credentials.proved:  # it knew better before: it is starting up
                     check(command, reply)
                 raise
             if sent and not challenge.stale:
                 break
             sent += 1
-            self.count(credentials_sent=1)
             # On a connection of its own: one used before may be dead, and a credential is not sent twice.
             reply = await self.client.get(
                 command,
-                self._answer(command, challenge, 1),
+                credentials.answer(command, challenge),
                 timeout=self.options.timeout,
                 fresh=True,
             )
         if sent and reply.status in {401, 403}:
-            self._refused = (
+            credentials.refused = (
                 f"login at {self.address.url}: the recorder refuses user name or password (HTTP"
                 f" {reply.status}). Recorders lock an account after a few wrong tries, so this"
                 " session sends them no more: correct them and open a new session"
             )
-            raise AuthenticationError(self._refused)
+            raise AuthenticationError(credentials.refused)
         check(command, reply)
-        return login.parse_uid(reply.body)
+        uid = login.parse_uid(reply.body)
+        credentials.proved = True
+        return uid
 
     async def _log_out(self, slot: UidSlot) -> None:
         self._forget(slot)
@@ -483,96 +485,23 @@ class Connection:
     ) -> _A:
         """Send a command with a UID and sort out a 401 to it."""
         self.count(commands=1)
-        answer = await send(command, self._beforehand(command))
+        credentials = self._credentials
+        answer = await send(command, credentials.beforehand(command))
         if answer.status == 401:
-            challenge = self._new_challenge(answer, slot)
+            challenged = credentials.challenge_in(answer, fresh=slot.fresh)
             await _discard(answer)
-            if challenge is not None:
-                self._challenge, self._nonce_count = challenge, 0
-                answer = await send(command, self._beforehand(command))
+            if challenged:
+                answer = await send(command, credentials.beforehand(command))
             if answer.status == 401:
-                if challenge is not None:
+                if challenged:
                     await _discard(answer)
-                    self._challenge = None
+                    credentials.forget_challenge()
                 self.lose(slot)
                 raise UidGoneError
         slot.fresh = False
         if answer.status < 400:
             slot.last_contact = self.loop.time()
         return answer
-
-    def _new_challenge(self, answer: Reply | Body, slot: UidSlot) -> digest.Challenge | None:
-        """Return the challenge to answer: a fresh UID's, or a stale nonce of a recorder known to challenge."""
-        headers = answer.headers.get("www-authenticate", [])
-        if not headers:
-            return None
-        try:
-            challenge = digest.parse_challenge(headers)
-        except AuthenticationError:
-            return None
-        stale = challenge.stale and self._challenge is not None
-        return challenge if stale or slot.fresh else None
-
-    def _beforehand(self, command: Command) -> Authorization | None:
-        if self._challenge is None or self._refused is not None:
-            return None
-        self._nonce_count += 1
-        self.count(credentials_sent=1)
-        return self._answer(command, self._challenge, self._nonce_count)
-
-    def _answer(self, command: Command, challenge: digest.Challenge, count: int) -> Authorization:
-        try:
-            password = Secret(self._password.reveal())  # asked for once, and shown by no traceback
-        except Exception as failure:
-            if isinstance(failure, TypeError) and not self.stats.logins:
-                raise  # misuse, at the first login
-            raise ConnectionFailedError(
-                f"login: the password callable raised {type(failure).__name__}"
-            ) from None
-        return Authorization(
-            digest.authorization(
-                challenge,
-                username=self._username,
-                password=password.reveal(),
-                method="GET",
-                uri=command.target,
-                nonce_count=count,
-                cnonce=secrets.token_hex(8),
-            )
-        )
-
-
-def check(command: Command, reply: Reply | Body) -> None:
-    """Raise for an answer that is an error: SessionLimitError (503), RecorderBusyError (204 is none here), CommandError."""
-    status = reply.status
-    if status < 400:
-        return
-    retry = retry_after(reply)
-    if status == 503:
-        raise SessionLimitError(
-            f"{command}: no UID or stream is free on the recorder (HTTP 503). It gives at most 16"
-            " UIDs at once; those of a program that died are free again after 90 s",
-            retry_after=retry if retry is not None else 5.0,
-        )
-    if status == 429:
-        raise RecorderBusyError(f"{command}: the recorder is busy (HTTP 429)", retry_after=retry)
-    hint = {
-        400: "it does not take this command or a value in it",
-        401: "it asks for a login without saying how",
-        403: "this user may not do that",
-        404: "it does not know this command, or not this camera",
-    }.get(status, "see its log")
-    raise CommandError(
-        f"{command}: the recorder answers HTTP {status}: {hint}",
-        command=command.name,
-        status=status,
-    )
-
-
-def retry_after(reply: Reply | Body) -> float | None:
-    """Return the Retry-After of an answer in seconds, where it is a number."""
-    value = reply.headers.get("retry-after", [""])[0].strip()
-    return float(value) if value.isascii() and value.isdigit() and len(value) < 6 else None
 
 
 async def _discard(answer: Reply | Body) -> None:

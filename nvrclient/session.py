@@ -12,11 +12,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, cast
 
+from nvrclient.answers import check
 from nvrclient.camera import Camera
 from nvrclient.codec.aac import SAMPLE_RATES as AAC_RATES
 from nvrclient.commands import cameras as camera_commands
 from nvrclient.commands.command import Command, Uid
-from nvrclient.connection import Connection, SessionStats, check
+from nvrclient.connection import Connection, SessionStats
 from nvrclient.errors import CommandError
 from nvrclient.frames import CameraStatus
 from nvrclient.options import Options, Secret
@@ -162,7 +163,7 @@ class Session:
     @property
     def stats(self) -> SessionStats:
         """What it has done so far."""
-        return self._connection.stats if self._connection is not None else SessionStats()
+        return self._connection.snapshot() if self._connection is not None else SessionStats()
 
     async def __aenter__(self) -> Self:
         return await self._open()

@@ -16,11 +16,12 @@ from functools import partial
 
 import anyio
 
+from nvrclient.answers import check, retry_after
 from nvrclient.codec.audio import PAYLOAD_TYPE as AUDIO_PAYLOAD_TYPE
 from nvrclient.codec.demuxer import Demuxer
 from nvrclient.commands import live
 from nvrclient.commands.command import Command, Uid
-from nvrclient.connection import Connection, UidGoneError, check, retry_after
+from nvrclient.connection import Connection, UidGoneError
 from nvrclient.container.multipart import PartReader
 from nvrclient.errors import (
     CommandError,

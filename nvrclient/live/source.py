@@ -10,7 +10,6 @@ import logging
 import random
 from collections import deque
 from collections.abc import Awaitable
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import anyio
@@ -31,10 +30,10 @@ from nvrclient.errors import (
 from nvrclient.frames import AudioFrame, Codec, StreamItem, VideoFrame
 from nvrclient.live.buffer import FrameBuffer
 from nvrclient.live.feed import Feed, HttpFeed, UdpFeed
+from nvrclient.live.wanted import Transport, Wanted
 
 logger = logging.getLogger("nvrclient.live")
 
-Transport: TypeAlias = Literal["http", "udp"]
 State: TypeAlias = Literal["starting", "live", "waiting for key frame", "reconnecting", "closed"]
 
 FIRST_BACKOFF, MAX_BACKOFF = 1.0, 15.0
@@ -60,23 +59,6 @@ MAX_HELD_GOP = 16 << 20
 """Bytes of the newest GOP kept for streams that join later."""
 
 _FATAL = (AuthenticationError, CertificateMismatchError)
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a consumer asked for.
-
-    ``codec_is_sure``: the caller said it; a codec that is only remembered gives way to others when it is silent.
-    ``shared``: others may hang on the same source.
-    """
-
-    camera: int
-    codec: Codec | None
-    codec_is_sure: bool
-    transport: Literal["http", "udp", "auto"]
-    audio: bool
-    audio_codec: Codec | None
-    shared: bool
 
 
 class LiveSource:
@@ -250,14 +232,14 @@ class LiveSource:
                     f"live camera {self.wanted.camera}: the recorder no longer knows the stream's"
                     " UID; it was restarted, or sixteen others were issued since"
                 )
-                if not self._first_frame_given and uids_gone == MAX_UIDS_GONE:
+                if not self._first_frame_given:
+                    if uids_gone < MAX_UIDS_GONE:
+                        continue
                     raise SessionLimitError(
                         f"live camera {self.wanted.camera}: the recorder dropped {uids_gone} UIDs as"
                         " soon as they were issued; do other clients take all sixteen?",
                         retry_after=30.0,
                     ) from None
-                if not self._first_frame_given and uids_gone < MAX_UIDS_GONE:
-                    continue
             except NVRError as failure:
                 error = failure
             if not self._first_frame_given:

@@ -24,7 +24,8 @@ from nvrclient.frames import (
     VideoFrame,
 )
 from nvrclient.live.buffer import FrameBuffer, WhenFull
-from nvrclient.live.source import LiveSource, State, Wanted
+from nvrclient.live.source import LiveSource, State
+from nvrclient.live.wanted import Wanted
 
 _T = TypeVar("_T")
 

@@ -1,0 +1,87 @@
+"""User name and password: what may be sent of them, and when (WIRE chapter 1 in our words).
+
+They answer the challenge of dlogin.cgi, once. A refusal latches: recorders lock accounts. Some recorders challenge
+commands too: a fresh UID that is challenged at once is answered, since the password is known to be good then, and
+such a recorder's commands carry the digest beforehand.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+from nvrclient.commands import digest
+from nvrclient.commands.command import Command
+from nvrclient.errors import AuthenticationError, ConnectionFailedError
+from nvrclient.options import Secret
+from nvrclient.transport.http import Authorization, Body, Reply
+
+
+class Credentials:
+    """The one place that makes an Authorization. ``sent`` counts them."""
+
+    def __init__(self, username: str, password: Secret) -> None:
+        self.sent = 0
+        self.proved = False  # dlogin.cgi has accepted them
+        self.refused: str | None = None  # why they are not sent again
+        self._username = username
+        self._password = password
+        self._challenge: digest.Challenge | None = None  # of a recorder that challenges commands
+        self._nonce_count = 0
+
+    def answer(
+        self, command: Command, challenge: digest.Challenge, count: int = 1
+    ) -> Authorization:
+        """Return the answer to a challenge; each pair of nonce and `count` must be used once.
+
+        Raises TypeError for a password callable that returns no string, at the first login; ConnectionFailedError for
+        one that raises, since it may heal.
+        """
+        try:
+            password = Secret(self._password.reveal())  # asked for once, and shown by no traceback
+        except Exception as failure:
+            if isinstance(failure, TypeError) and not self.proved:
+                raise
+            raise ConnectionFailedError(
+                f"login: the password callable raised {type(failure).__name__}"
+            ) from None
+        self.sent += 1
+        return Authorization(
+            digest.authorization(
+                challenge,
+                username=self._username,
+                password=password.reveal(),
+                method="GET",
+                uri=command.target,
+                nonce_count=count,
+                cnonce=secrets.token_hex(8),
+            )
+        )
+
+    def beforehand(self, command: Command) -> Authorization | None:
+        """Return what a command with a UID carries, None with most recorders."""
+        if self._challenge is None or self.refused is not None:
+            return None
+        self._nonce_count += 1
+        return self.answer(command, self._challenge, self._nonce_count)
+
+    def challenge_in(self, answer: Reply | Body, *, fresh: bool) -> bool:
+        """Take the challenge of a 401 to a command with a UID, if it is to be answered.
+
+        It is for a `fresh` UID, and where the nonce of a recorder known to challenge is stale; any other 401 says that
+        the UID is gone.
+        """
+        headers = answer.headers.get("www-authenticate", [])
+        try:
+            challenge = digest.parse_challenge(headers)
+        except AuthenticationError:
+            return False
+        if not fresh and not (challenge.stale and self._challenge is not None):
+            return False
+        if self._challenge is None or challenge.nonce != self._challenge.nonce:
+            self._nonce_count = 0  # else another command has taken it already, and counted
+        self._challenge = challenge
+        return True
+
+    def forget_challenge(self) -> None:
+        """A command with a fresh answer was refused all the same."""
+        self._challenge = None
