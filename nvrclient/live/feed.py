@@ -71,6 +71,9 @@ class Feed(ABC):
     ) -> None:
         self.audio_problem: str | None = None
         self.wants_audio = False
+        self.failed: asyncio.Future[None] = (
+            connection.loop.create_future()
+        )  # by a bug in a callback
         self._connection = connection
         self._slot = slot
         self._camera = camera
@@ -90,6 +93,12 @@ class Feed(ABC):
     @abstractmethod
     async def run(self) -> None:
         """Take what comes until the recorder ends it. Raises StreamEndedError or ProtocolError."""
+
+    def fail(self, bug: Exception) -> None:
+        """End the stream by a bug that a callback met."""
+        if not self.failed.done():
+            self.failed.set_exception(bug)
+            self.failed.exception()  # retrieved, also where the stream is being stopped already
 
     async def hear(self) -> None:
         """Have the audio too, again when it ends; what is wrong with it stands in `audio_problem`.
@@ -350,7 +359,7 @@ class UdpFeed(Feed):
 
     async def run(self) -> None:
         """Packets come by themselves: wait."""
-        await self._connection.loop.create_future()
+        await self.failed
 
     async def hear(self) -> None:
         """Take a port for the audio, then as `Feed.hear`."""
@@ -392,7 +401,11 @@ class UdpFeed(Feed):
         return reply.status, retry_after(reply)
 
     def _take(self, comp: str, data: bytes) -> bool:
-        payload_type = self._demuxer.push_packet(data, self._connection.loop.time())
+        try:
+            payload_type = self._demuxer.push_packet(data, self._connection.loop.time())
+        except Exception as bug:  # noqa: BLE001  nobody awaits a datagram: it ends the stream by `run`
+            self.fail(bug)
+            return False
         if payload_type is None:
             return False
         self._heard_on[comp].add(payload_type)

@@ -331,10 +331,12 @@ class LiveSource:
                 now = loop.time()
                 due = max(began, self.demuxer.video.picture_at or 0.0) + self._stall_time()
                 await asyncio.wait(
-                    (running, lost),
+                    (running, lost, feed.failed),
                     timeout=max(0.0, due - now),
                     return_when=asyncio.FIRST_COMPLETED,
                 )
+                if feed.failed.done():
+                    feed.failed.result()
                 if running.done():
                     running.result()
                 if lost.done():
@@ -413,8 +415,13 @@ class LiveSource:
 
     def _on_timer(self) -> None:
         self._timer = None
-        self.demuxer.flush(self._connection.loop.time())
-        self._arrived()
+        try:
+            self.demuxer.flush(self._connection.loop.time())
+        except Exception as bug:  # noqa: BLE001  nobody awaits a timer: the feed's end tells it
+            if self._feed is not None:
+                self._feed.fail(bug)
+        else:
+            self._arrived()
 
     def _hold(self, item: StreamItem) -> None:
         """Keep the newest GOP for those who join later."""

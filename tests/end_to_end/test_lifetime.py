@@ -323,10 +323,14 @@ async def test_row_72_dropped_without_close() -> None:
         await asyncio.sleep(0.05)
 
 
+@pytest.mark.parametrize("transport", ["http", "udp"])
 async def test_row_73_a_bug_ends_the_stream_with_a_typed_error(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    transport: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with watching(recorder_of()) as nvr, nvr.camera(1).live("h264") as stream:
+    async with (
+        watching(recorder_of()) as nvr,
+        nvr.camera(1).live("h264", transport=transport) as stream,
+    ):
         await take(stream, 2)
 
         def bug(*_: object) -> None:
