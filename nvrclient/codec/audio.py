@@ -98,7 +98,6 @@ class AudioTrack:
         self._law = Codec.PCMA if law == "alaw" else Codec.PCMU
         self._asked_rate = aac_rate
         self._settle = settle
-        self._named_rate: int | None = None  # by the content type
         self._rate: int | None = aac_rate
         self._channels = 0
         self._held: list[_Held] = []

@@ -71,9 +71,8 @@ class Feed(ABC):
     ) -> None:
         self.audio_problem: str | None = None
         self.wants_audio = False
-        self.failed: asyncio.Future[None] = (
-            connection.loop.create_future()
-        )  # by a bug in a callback
+        # By a bug in a callback, which nobody awaits:
+        self.failed: asyncio.Future[None] = connection.loop.create_future()
         self._connection = connection
         self._slot = slot
         self._camera = camera

@@ -471,8 +471,6 @@ NAMES = {
 def test_parts(name: str, zero: bool) -> None:
     """With the 0x00 in front that the specification prints, and from a recorder that leaves it out."""
     clip = Clip.load(name)
-    if not zero and clip.units[0][:1] == b"\0":
-        pytest.skip("an AAC frame that begins 00 cannot be told from the 0x00 in front")
     parts = Parts()
     for unit in clip.units[:100]:
         parts.push(NAMES[name], (b"\0" if zero else b"") + unit, clip.seconds_per_unit)
