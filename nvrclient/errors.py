@@ -10,6 +10,7 @@ else that goes wrong is an ``NVRError``, and nothing of httpx, ssl or OSError ev
     ├── SessionLimitError            no UID or stream is free; ``retry_after`` in seconds
     ├── CommandError                 the recorder answered a command with an error; ``command``, ``status``
     ├── RecorderBusyError            refused for now; ``retry_after`` in seconds
+    ├── NoRecordingError             nothing is recorded at the time asked for
     ├── UnsupportedMediaError        the camera has no stream of the codec asked for
     ├── ProtocolError                an answer that fits no reading of the specification
     ├── StreamStalledError           a stream that gives no pictures
@@ -85,6 +86,10 @@ class RecorderBusyError(NVRError):
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class NoRecordingError(NVRError):
+    """Nothing is recorded there: at the time asked for and after it, or before the first or behind the last picture."""
 
 
 class UnsupportedMediaError(NVRError):

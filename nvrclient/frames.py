@@ -15,6 +15,7 @@ __all__ = [
     "CameraStatus",
     "Codec",
     "Discontinuity",
+    "Gop",
     "NalUnit",
     "Operation",
     "RecorderInfo",
@@ -278,6 +279,29 @@ class AudioFrame:
         return (
             f"<AudioFrame {self.codec} camera={self.camera} pts={self.pts} {self.sample_rate} Hz"
             f" x{self.channels} {len(self.data)} bytes{loss}>"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Gop:
+    """A group of pictures as the recorder keeps it: what one request of playback brings; for JPEG one picture.
+
+    ``start`` and ``end`` are the times of its first and last picture as the recorder states them, exact to 10 ms,
+    aware. ``frames`` are in recording order, which is decoding order; one with ``shown`` False is there for
+    decoding only. ``info`` is the recorder's information about the whole.
+    """
+
+    camera: int
+    codec: Codec
+    start: datetime
+    end: datetime
+    frames: tuple[VideoFrame, ...] = field(repr=False)
+    info: RecorderInfo = field(repr=False)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Gop {self.codec} camera={self.camera} {self.start.isoformat(timespec='milliseconds')}"
+            f" {len(self.frames)} pictures, {sum(frame.size for frame in self.frames)} bytes>"
         )
 
 
