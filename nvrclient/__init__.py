@@ -38,8 +38,9 @@ from nvrclient.frames import (
     VideoFormat,
     VideoFrame,
 )
-from nvrclient.live import LiveStream, StreamStats
+from nvrclient.live import LiveStream
 from nvrclient.session import Session, connect
+from nvrclient.stream import StreamStats
 
 __version__ = "0.1.0"
 

@@ -34,7 +34,16 @@ from nvrclient.errors import (
 )
 from nvrclient.frames import Codec
 from nvrclient.options import Options, Secret
-from nvrclient.transport.http import Address, Authorization, Body, HttpClient, Lane, Reply
+from nvrclient.pace import Pace
+from nvrclient.transport.http import (
+    MAX_REPLY,
+    Address,
+    Authorization,
+    Body,
+    HttpClient,
+    Lane,
+    Reply,
+)
 from nvrclient.uids import UidSlot, UidTable
 
 logger = logging.getLogger("nvrclient.connection")
@@ -107,6 +116,7 @@ class Connection:
         self.is_open = False
         self.streams: set[Closable] = set()
         self.codecs: dict[int, Codec] = {}  # found out, by camera
+        self.channels = options.channels  # cameras the recorder supports, once known
         self._credentials = Credentials(username, password)
         self._table = UidTable(options.max_uids)
         self._uid_lock = asyncio.Lock()  # over choosing a UID
@@ -117,11 +127,7 @@ class Connection:
         self._keepers: dict[UidSlot, asyncio.Task[None]] = {}
         self.rtp_ports_used: set[int] = set()
         self._next_rtp_port = 0  # index in the range
-        self._started: dict[tuple[int, int, str], float] = {}  # when a START was last sent
-        self._answers: dict[
-            str, asyncio.Task[Any]
-        ] = {}  # information commands under way or just answered
-        self._asked_at: dict[str, float] = {}
+        self.pace = Pace(self, options.command_interval)
         self._closing: asyncio.Task[None] | None = None
         self.loop = asyncio.get_running_loop()
         self._pid = os.getpid()
@@ -189,9 +195,9 @@ class Connection:
 
     async def shielded(self, work: Coroutine[Any, Any, _T], name: str) -> _T:
         """Run `work` in a task that the caller's cancellation does not reach, and return what it returns."""
-        return await self._result(self.spawn(work, name))
+        return await self.result(self.spawn(work, name))
 
-    async def _result(self, task: asyncio.Task[_T]) -> _T:
+    async def result(self, task: asyncio.Task[_T]) -> _T:
         """Wait for a task without handing it the caller's cancellation, or the caller the task's.
 
         Raises ConnectionFailedError where the task was cancelled because the session was closed.
@@ -211,7 +217,7 @@ class Connection:
         """
         task = self.spawn(work, name)
         try:
-            return await self._result(task)
+            return await self.result(task)
         except asyncio.CancelledError:
             with anyio.CancelScope(shield=True):
                 await asyncio.wait((task,), timeout=ANSWER_TIME)
@@ -259,15 +265,9 @@ class Connection:
         Raises SessionLimitError when `max_uids` are in use, and what a login raises.
         """
         async with self._uid_lock:
-            slot = self._table.for_live(camera)
-            if slot is None:
-                if self._table.full:
-                    raise SessionLimitError(
-                        f"live stream of camera {camera}: all {self.options.max_uids} UIDs of this"
-                        " session are in use (max_uids); close a stream first",
-                        retry_after=None,
-                    )
-                slot = await self._obtain()
+            slot = self._table.for_live(camera) or await self._obtain_for(
+                f"live stream of camera {camera}"
+            )
             slot.cameras.add(camera)
             try:
                 if not slot.set_up:
@@ -279,9 +279,25 @@ class Connection:
                 raise
             return slot
 
+    async def lease_playback(self) -> UidSlot:
+        """Return a UID for one playback, which alone moves it; give it back by `release_playback`; raises as `lease_live`."""
+        async with self._uid_lock:
+            slot = self._table.unused() or await self._obtain_for("playback")
+            slot.plays = True
+            slot.set_up = False  # for live it is set up again afterwards (3.1.7)
+            return slot
+
+    def release_playback(self, slot: UidSlot) -> None:
+        """Give a UID back that played; as `release`."""
+        slot.plays = False
+        self._spare(slot)
+
     def release(self, slot: UidSlot, camera: int) -> None:
         """Give a UID back; one that nothing uses any more is logged out, unless it is the last."""
         slot.cameras.discard(camera)
+        self._spare(slot)
+
+    def _spare(self, slot: UidSlot) -> None:
         if self._closing is None and self._table.is_spare(slot):
             self._forget(slot)
             self.spawn(self._log_out(slot), f"logout UID #{slot.number}")
@@ -302,6 +318,15 @@ class Connection:
         if keeper is not None and keeper is not asyncio.current_task():
             keeper.cancel()
         self.stats = replace(self.stats, uids=len(self._table))
+
+    async def _obtain_for(self, what: str) -> UidSlot:
+        if self._table.full:
+            raise SessionLimitError(
+                f"{what}: all {self.options.max_uids} UIDs of this session are in use (max_uids);"
+                " close a stream first",
+                retry_after=None,
+            )
+        return await self._obtain()
 
     async def _obtain(self) -> UidSlot:
         """Log in for one more UID; the caller holds the lock."""
@@ -399,13 +424,18 @@ class Connection:
     # Commands
 
     async def ask(
-        self, make: Callable[[Uid], Command], slot: UidSlot, *, lane: Lane = "commands"
+        self,
+        make: Callable[[Uid], Command],
+        slot: UidSlot,
+        *,
+        lane: Lane = "commands",
+        limit: int = MAX_REPLY,
     ) -> Reply:
         """Send a command that carries this UID; return the answer. Raises UidGoneError, and as `HttpClient.get`."""
 
         async def send(command: Command, authorization: Authorization | None) -> Reply:
             return await self.client.get(
-                command, authorization, timeout=self.options.timeout, lane=lane
+                command, authorization, timeout=self.options.timeout, lane=lane, limit=limit
             )
 
         return await self._carry(make(slot.uid), slot, send)
@@ -435,42 +465,6 @@ class Connection:
             command=shown.name,
             status=401,
         )
-
-    async def inform(self, kind: str, ask: Callable[[], Awaitable[_T]]) -> _T:
-        """Ask for information, at most once in `command_interval` seconds for each kind.
-
-        Callers that ask while one is under way share its answer.
-        """
-        running = self._answers.get(kind)
-        if running is None:
-
-            async def paced() -> _T:
-                asked_at = self._asked_at.get(kind)
-                if asked_at is not None:
-                    wait = asked_at + self.options.command_interval - self.loop.time()
-                    await asyncio.sleep(max(0.0, wait))
-                self._asked_at[kind] = self.loop.time()
-                return await ask()
-
-            oldest = self.loop.time() - self.options.command_interval
-            for old in [key for key, when in self._asked_at.items() if when < oldest]:
-                del self._asked_at[old]
-            running = self._answers[kind] = self.spawn(paced(), "information command")
-            running.add_done_callback(lambda _task: self._answers.pop(kind, None))
-        answer: _T = await self._result(running)
-        return answer
-
-    async def pace_start(self, slot: UidSlot, camera: int, comp: str) -> None:
-        """Wait until a START of this UID, camera and COMP may be sent (1.3: not over and over)."""
-        key = (slot.number, camera, comp)
-        now = self.loop.time()
-        last = self._started.get(key)
-        at = now if last is None else max(now, last + self.options.command_interval)
-        self._started[key] = at
-        for old in [key for key, when in self._started.items() if when < now - 60]:
-            del self._started[old]
-        if at > now:
-            await asyncio.sleep(at - now)
 
     async def plain(self, command: Command) -> Reply:
         """Send a command that carries no UID; return the answer. Raises as `HttpClient.get`."""

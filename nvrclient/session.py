@@ -6,21 +6,20 @@ import asyncio
 import ssl
 import warnings
 import weakref
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import tzinfo
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, Self, cast
 
 from nvrclient.answers import check
 from nvrclient.camera import Camera
 from nvrclient.codec.aac import SAMPLE_RATES as AAC_RATES
-from nvrclient.commands import cameras as camera_commands
 from nvrclient.commands.command import Command, Uid
 from nvrclient.connection import Connection, SessionStats
-from nvrclient.errors import CommandError
 from nvrclient.frames import CameraStatus
 from nvrclient.options import Options, Secret
+from nvrclient.registered import registered_cameras
+from nvrclient.stream import Openable
 from nvrclient.transport import tls
 from nvrclient.transport.http import Address, parse_address
 from nvrclient.uids import MAX_UIDS
@@ -124,7 +123,7 @@ def connect(
     )
 
 
-class Session:
+class Session(Openable):
     """A session with one recorder; made by `connect`.
 
     It logs in when opened, keeps its UIDs alive in the background whatever the caller is doing, and logs out when
@@ -165,20 +164,6 @@ class Session:
         """What it has done so far."""
         return self._connection.snapshot() if self._connection is not None else SessionStats()
 
-    async def __aenter__(self) -> Self:
-        return await self._open()
-
-    def __await__(self) -> Generator[object, None, Self]:
-        return self._open().__await__()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
     async def aclose(self) -> None:
         """Stop every stream, log out and free everything: at most 2 s whatever the recorder does. Safe to repeat.
 
@@ -202,24 +187,7 @@ class Session:
         Asked at most once in `command_interval` seconds; callers that ask together share one answer. Raises
         CommandError where the model does not tell.
         """
-        connection = self._opened()
-
-        async def ask() -> list[CameraStatus]:
-            reply = await connection.plain(camera_commands.BARE)
-            found = camera_commands.parse_cameras(reply.body) if reply.status == 200 else []
-            if not found:
-                reply = await connection.command(camera_commands.with_uid)
-                found = camera_commands.parse_cameras(reply.body) if reply.status == 200 else []
-            if found:
-                return found
-            check(camera_commands.BARE, reply)
-            raise CommandError(
-                "cameras: this recorder does not list its cameras (as_getinfo.cgi); use their numbers",
-                command="as_getinfo.cgi",
-                status=reply.status,
-            )
-
-        return await connection.inform("cameras", ask)
+        return await registered_cameras(self._opened())
 
     async def command(
         self, name: str, params: Iterable[tuple[str, str | int]] | Mapping[str, str | int] = ()
@@ -254,7 +222,7 @@ class Session:
             check(Command(bare, tuple(pairs)), reply)
             return reply.body
 
-        return await connection.inform(f"{name} {pairs}", ask)
+        return await connection.pace.inform(f"{name} {pairs}", ask)
 
     async def _open(self) -> Self:
         if self._connection is not None:

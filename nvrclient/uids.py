@@ -5,6 +5,7 @@
 | at most 16 live streams a UID | `MAX_STREAMS` |
 | never the same camera twice on a UID; a camera's audio belongs to its video | `UidTable.for_live` |
 | at most `max_uids` of ours at once | `UidTable.full` |
+| live and playback never together on a UID; position and direction belong to it, so each playback has its own | `UidTable.for_live`, `UidTable.unused` |
 | a UID lives 90 s from the last command that carried it | `UidSlot.last_contact`, kept up by the keep-alive |
 """
 
@@ -25,10 +26,10 @@ class UidSlot:
     """One UID of ours and what it is used for.
 
     ``number`` names it in logs, where the UID itself never stands. ``fresh`` until a command with it succeeded;
-    ``set_up`` once it was made a UID of live streams. `watchers` are called when it is lost.
+    ``set_up`` once it was made a UID of live streams, ``plays`` while a playback moves it. `watchers` are called when it is lost.
     """
 
-    __slots__ = ("cameras", "fresh", "last_contact", "number", "set_up", "uid", "watchers")
+    __slots__ = ("cameras", "fresh", "last_contact", "number", "plays", "set_up", "uid", "watchers")
 
     def __init__(self, uid: Uid, number: int, now: float) -> None:
         self.uid = uid
@@ -36,11 +37,18 @@ class UidSlot:
         self.last_contact = now
         self.fresh = True
         self.set_up = False
+        self.plays = False
         self.cameras: set[int] = set()
         self.watchers: set[Callable[[], None]] = set()
 
     def __repr__(self) -> str:
-        return f"<UID #{self.number}, cameras {sorted(self.cameras)}>"
+        use = "playback" if self.plays else f"cameras {sorted(self.cameras)}"
+        return f"<UID #{self.number}, {use}>"
+
+    @property
+    def is_used(self) -> bool:
+        """Whether anything hangs on it."""
+        return self.plays or bool(self.cameras)
 
 
 class UidTable:
@@ -86,10 +94,14 @@ class UidTable:
         fitting = [
             slot
             for slot in self._slots
-            if len(slot.cameras) < MAX_STREAMS and camera not in slot.cameras
+            if not slot.plays and len(slot.cameras) < MAX_STREAMS and camera not in slot.cameras
         ]
         return max(fitting, key=lambda slot: len(slot.cameras), default=None)
 
+    def unused(self) -> UidSlot | None:
+        """Return a UID that nothing hangs on; None: another is needed."""
+        return next((slot for slot in self._slots if not slot.is_used), None)
+
     def is_spare(self, slot: UidSlot) -> bool:
         """Whether nothing uses the UID and the session holds another."""
-        return slot in self._slots and not slot.cameras and len(self._slots) > 1
+        return slot in self._slots and not slot.is_used and len(self._slots) > 1

@@ -1,5 +1,5 @@
 """Live streams: what a caller iterates, and the tasks behind it."""
 
-from nvrclient.live.stream import LiveStream, StreamStats
+from nvrclient.live.stream import LiveStream
 
-__all__ = ["LiveStream", "StreamStats"]
+__all__ = ["LiveStream"]

@@ -190,7 +190,7 @@ class Feed(ABC):
         """Send START, again while the recorder refuses it for now."""
         wait: float | None = None
         for attempt in range(1, START_TRIES + 1):
-            await self._connection.pace_start(self._slot, self._camera, comp)
+            await self._connection.pace.start(self._slot.number, self._camera, comp)
             status, wait = await self._connection.uninterrupted(
                 self._send(comp), f"START {comp} of camera {self._camera}"
             )

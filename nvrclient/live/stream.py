@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import warnings
 import weakref
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Self
 
 from nvrclient.codec.demuxer import MediaCounters
 from nvrclient.connection import Connection
@@ -17,7 +16,6 @@ from nvrclient.errors import ConnectionFailedError
 from nvrclient.frames import (
     AudioFrame,
     Codec,
-    Discontinuity,
     NalUnit,
     StreamItem,
     VideoFormat,
@@ -26,55 +24,10 @@ from nvrclient.frames import (
 from nvrclient.live.buffer import FrameBuffer, WhenFull
 from nvrclient.live.source import LiveSource, State
 from nvrclient.live.wanted import Wanted
-
-_T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class StreamStats:
-    """What a stream received and what became of it, since it was opened.
-
-    | field | meaning |
-    |---|---|
-    | packets, bytes | RTP packets and parts, as they came |
-    | frames_received | = frames_delivered + frames_queued + sum(dropped.values()), at every moment |
-    | dropped | frames not given, by reason |
-    | lost, reordered, late, duplicates | RTP packets, by sequence number |
-    | malformed | packets, payloads and parts that could not be used |
-    | ignored | packets and parts that belong to no track, by reason |
-    | foreign | datagrams from others than the recorder |
-    | kernel_dropped | datagrams the kernel dropped for want of buffer; None over HTTP, or where it does not say |
-    | ssrc_changes, reconnects | new senders; times the stream was brought back |
-    | bytes_queued | payload waiting for the consumer |
-    | last_frame_age | seconds since the last picture was complete; None before the first |
-    | transport, fallback | "http" or "udp"; why "auto" left UDP, or None |
-    | audio_problem | why there is no audio although it was asked for, or None |
-    """
-
-    packets: int = 0
-    bytes: int = 0
-    frames_received: int = 0
-    frames_delivered: int = 0
-    frames_queued: int = 0
-    dropped: Mapping[str, int] = field(default_factory=dict[str, int])
-    lost: int = 0
-    reordered: int = 0
-    late: int = 0
-    duplicates: int = 0
-    malformed: int = 0
-    ignored: Mapping[str, int] = field(default_factory=dict[str, int])
-    foreign: int = 0
-    kernel_dropped: int | None = None
-    ssrc_changes: int = 0
-    reconnects: int = 0
-    bytes_queued: int = 0
-    last_frame_age: float | None = None
-    transport: str | None = None
-    fallback: str | None = None
-    audio_problem: str | None = None
+from nvrclient.stream import Narrowed, Openable, StreamStats
 
 
-class LiveStream:
+class LiveStream(Openable):
     """Live video, and audio if asked for, of one camera; made by ``Camera.live``.
 
     ``async with`` it, or ``await`` it and call `aclose`. Then iterate it: items are VideoFrame, AudioFrame and
@@ -110,20 +63,6 @@ class LiveStream:
 
     def __repr__(self) -> str:
         return f"<LiveStream camera={self._wanted.camera} {self.state}>"
-
-    async def __aenter__(self) -> Self:
-        return await self._open()
-
-    def __await__(self) -> Generator[object, None, Self]:
-        return self._open().__await__()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     async def aclose(self) -> None:
         """Stop the stream (on the recorder, if nobody shares it) and free its memory; at most 2 s. Safe to repeat.
@@ -276,26 +215,6 @@ class LiveStream:
         if asyncio.get_running_loop() is not self._connection.loop:
             raise RuntimeError("this stream belongs to another event loop")
         return self._buffer
-
-
-class Narrowed(Generic[_T]):
-    """A stream narrowed to one type of item."""
-
-    def __init__(self, stream: LiveStream, buffer: FrameBuffer, kind: type[_T]) -> None:
-        self._stream = stream  # it lives as long as somebody iterates it
-        self._buffer = buffer
-        self._kind = kind
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> _T:
-        while True:
-            item = await self._buffer.get()
-            if isinstance(item, self._kind):
-                return item
-            if not isinstance(item, Discontinuity):
-                self._buffer.uncount()
 
 
 class NalUnits:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nvrclient.frames import Codec
-from nvrclient.simulator.clips import Clip
+from nvrclient.simulator.clips import Clip, loaded
 
 __all__ = ["DEFAULT_CAMERAS", "Camera", "CameraSetup"]
 
@@ -38,16 +38,12 @@ class Camera:
 
     def __init__(self, setup: CameraSetup) -> None:
         self.setup = setup
-        self.video = _loaded(setup.video)
-        self.audio = None if setup.audio is None else _loaded(setup.audio)
-        self.jpeg = Clip.load("placeholder") if setup.jpeg is None else _loaded(setup.jpeg)
+        self.video = loaded(setup.video)
+        self.audio = None if setup.audio is None else loaded(setup.audio)
+        self.jpeg = Clip.load("placeholder") if setup.jpeg is None else loaded(setup.jpeg)
         if self.video.codec not in {Codec.H264, Codec.H265}:
             raise ValueError("a camera's video is H.264 or H.265")
         if self.audio is not None and self.audio.codec.is_video:
             raise ValueError("a camera's audio is AAC, G.711 or G.726")
         if self.jpeg.codec is not Codec.JPEG:
             raise ValueError("a camera's JPEG is a clip of JPEG files")
-
-
-def _loaded(clip: Clip | str) -> Clip:
-    return Clip.load(clip) if isinstance(clip, str) else clip

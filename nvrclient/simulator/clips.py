@@ -13,7 +13,7 @@ from nvrclient.frames import Codec
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["Clip", "split_annex_b"]
+__all__ = ["Clip", "loaded", "split_annex_b"]
 
 _FOLDER = Path(__file__).parent / "clips"
 
@@ -112,6 +112,13 @@ class Clip:
         return tuple(split_annex_b(unit) for unit in self.units)
 
     @cached_property
+    def annex_b(self) -> tuple[bytes, ...]:
+        """Every picture as playback stores it: each NAL unit behind 00 00 00 01, JPEG files as they are."""
+        if self.codec is Codec.JPEG:
+            return self.units
+        return tuple(b"".join(b"\0\0\0\1" + nal for nal in nals) for nals in self.nal_units)
+
+    @cached_property
     def seconds_per_unit(self) -> float:
         """How long one unit lasts."""
         if self.codec.is_video:
@@ -129,6 +136,11 @@ class Clip:
 
     def __len__(self) -> int:
         return len(self.units)
+
+
+def loaded(clip: Clip | str) -> Clip:
+    """Give a clip, one of the package's if named."""
+    return Clip.load(clip) if isinstance(clip, str) else clip
 
 
 def split_annex_b(data: bytes) -> tuple[bytes, ...]:

@@ -48,7 +48,10 @@ KEEP_IDLE = 5.0
 """Seconds that an idle connection is used again. Recorders close theirs unannounced, and a request on a closed one
 is lost."""
 
-Lane: TypeAlias = Literal["commands", "keepalive"]
+Lane: TypeAlias = Literal["commands", "keepalive", "playback"]
+
+CONNECTIONS: dict[Lane, int] = {"commands": 8, "keepalive": 8, "playback": 16}
+"""Connections at once; each playback has one request under way, and there are at most sixteen (1.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,30 +184,36 @@ class HttpClient:
         *,
         timeout: float,
         lane: Lane = "commands",
+        limit: int = MAX_REPLY,
         fresh: bool = False,
     ) -> Reply:
         """Send one command and return the whole answer, whatever its status.
 
         Recorders close idle connections unannounced: a command that was lost on one used before is sent once more on
-        a new one; with `fresh` it has one of its own from the start and is sent once. Raises ConnectionFailedError (CertificateMismatchError) when no whole answer comes within `timeout`
-        seconds, ProtocolError when it is over `MAX_REPLY` bytes or redirects elsewhere. Cancelling it closes the
+        a new one; with `fresh` it has one of its own from the start and is sent once. What playback sends moves the
+        recorder's position, so on its lane nothing is sent twice.
+
+        Raises ConnectionFailedError (CertificateMismatchError) when no whole answer comes within `timeout` seconds,
+        ProtocolError when it is over `limit` bytes or redirects elsewhere. Cancelling it closes the
         connection; the recorder may have carried the command out.
         """
         deadline = asyncio.get_running_loop().time() + timeout
         outcome = None
         if not fresh:
-            outcome = await self._get(command, authorization, timeout, self._pool(lane))
+            outcome = await self._get(command, authorization, timeout, limit, self._pool(lane))
             if isinstance(outcome, CertificateMismatchError) and self._turn_to_authority():
-                outcome = await self._get(command, authorization, timeout, self._pool(lane))
-        if outcome is None:
-            own = self._transport(keep=False)
+                outcome = await self._get(command, authorization, timeout, limit, self._pool(lane))
+        if outcome is None and (fresh or lane != "playback"):
+            own = self._transport(0)
             left = max(0.0, deadline - asyncio.get_running_loop().time())
             try:
-                outcome = await self._get(command, authorization, left, own)
+                outcome = await self._get(command, authorization, left, limit, own)
             finally:
                 await own.aclose()
         if outcome is None:
-            outcome = ConnectionFailedError(f"{command} at {self.address.url}: it was not sent")
+            outcome = ConnectionFailedError(
+                f"{command} at {self.address.url}: the connection was closed before an answer came"
+            )
         if isinstance(outcome, NVRError):
             raise outcome
         return outcome
@@ -241,6 +250,7 @@ class HttpClient:
         command: Command,
         authorization: Authorization | None,
         timeout: float,
+        limit: int,
         pool: httpx.AsyncHTTPTransport,
     ) -> Reply | NVRError | None:
         """Return the answer, or what went wrong; None where a connection used before was closed in the meantime."""
@@ -250,11 +260,11 @@ class HttpClient:
                 response = await self._send(pool, command, authorization, timeout, stages)
                 network = response.extensions.get("network_stream")
                 self._networks[network] = None
-                while len(self._networks) > 8:
+                while len(self._networks) > sum(CONNECTIONS.values()):
                     del self._networks[next(iter(self._networks))]
                 self.peer = _peer(network) or self.peer
                 try:
-                    body = await _read_all(response, command)
+                    body = await _read_all(response, command, limit)
                 finally:
                     await response.aclose()
         except NVRError as error:
@@ -270,7 +280,7 @@ class HttpClient:
     async def _stream(
         self, command: Command, authorization: Authorization | None, timeout: float
     ) -> Body | NVRError:
-        transport = self._transport(keep=False)
+        transport = self._transport(0)
         try:
             async with asyncio.timeout(timeout):
                 response = await self._send(transport, command, authorization, timeout, set())
@@ -354,18 +364,18 @@ class HttpClient:
     def _pool(self, lane: Lane) -> httpx.AsyncHTTPTransport:
         pool = self._pools.get(lane)
         if pool is None:
-            pool = self._pools[lane] = self._transport(keep=True)
+            pool = self._pools[lane] = self._transport(CONNECTIONS[lane])
         return pool
 
-    def _transport(self, *, keep: bool) -> httpx.AsyncHTTPTransport:
+    def _transport(self, kept: int) -> httpx.AsyncHTTPTransport:
         return httpx.AsyncHTTPTransport(
             verify=self._trust.context if self._trust is not None else _NO_TLS,
             trust_env=False,
             http1=True,
             http2=self._http2,
             limits=httpx.Limits(
-                max_connections=8 if keep else 1,
-                max_keepalive_connections=4 if keep else 0,
+                max_connections=kept or 1,
+                max_keepalive_connections=kept,
                 keepalive_expiry=KEEP_IDLE,
             ),
         )
@@ -386,8 +396,11 @@ class HttpClient:
         return _failed(doing, failure)
 
 
-async def _read_all(response: httpx.Response, command: Command) -> bytes:
-    """Return the body, decoded, under the cap."""
+async def _read_all(response: httpx.Response, command: Command, limit: int) -> bytes:
+    """Return the body, decoded, at most `limit` bytes."""
+    stated = response.headers.get("content-length", "")
+    if len(stated) > 9 or (stated.isdecimal() and int(stated) > limit):
+        raise _refuse(command, f"it is larger than {limit} bytes", b"")
     coding = response.headers.get("content-encoding", "identity").strip().lower()
     if coding in {"", "identity"}:
         decode = None
@@ -398,11 +411,11 @@ async def _read_all(response: httpx.Response, command: Command) -> bytes:
     body = bytearray()
     async for piece in response.aiter_raw():
         try:
-            body += piece if decode is None else decode.decompress(piece, MAX_REPLY + 1)
+            body += piece if decode is None else decode.decompress(piece, limit + 1)
         except zlib.error:
             raise _refuse(command, f"it is not {coding}", piece) from None
-        if len(body) > MAX_REPLY:
-            raise _refuse(command, f"it is larger than {MAX_REPLY} bytes", bytes(body[:32]))
+        if len(body) > limit:
+            raise _refuse(command, f"it is larger than {limit} bytes", bytes(body[:32]))
     return bytes(body)
 
 

@@ -543,10 +543,10 @@ async def test_answers_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
             await nvr.command("status.cgi", {"PC": n})
         connection = nvr._connection
         assert connection is not None
-        assert connection._answers == {}
+        assert connection.pace._answers == {}
         await asyncio.sleep(0.3)
         await nvr.command("status.cgi", {"PC": "x"})
-        assert len(connection._asked_at) == 1
+        assert len(connection.pace._asked_at) == 1
         with pytest.raises(ValueError, match="characters of parameters"):
             await nvr.command("x.cgi", {"a": "x" * 70_000})
 

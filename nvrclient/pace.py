@@ -1,0 +1,68 @@
+"""How often a recorder may be asked (1.3: at least 3 s between commands that ask or start over and over)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Protocol, TypeVar
+
+_T = TypeVar("_T")
+
+KEPT = 60.0
+"""Seconds for which it is remembered when a START was sent."""
+
+
+class Tasks(Protocol):
+    """Who holds the tasks: the connection."""
+
+    def spawn(self, work: Coroutine[Any, Any, _T], name: str) -> asyncio.Task[_T]:
+        """Run `work` in a task."""
+        ...
+
+    async def result(self, task: asyncio.Task[_T]) -> _T:
+        """Wait for a task that a caller's cancellation does not reach."""
+        ...
+
+
+class Pace:
+    """Spaces commands of one kind `interval` seconds apart."""
+
+    def __init__(self, tasks: Tasks, interval: float) -> None:
+        self._tasks = tasks
+        self._interval = interval
+        self._loop = asyncio.get_running_loop()
+        self._asked_at: dict[str, float] = {}
+        self._answers: dict[str, asyncio.Task[Any]] = {}  # under way
+        self._started: dict[tuple[int, int, str], float] = {}  # when a START was last sent
+
+    async def inform(self, kind: str, ask: Callable[[], Awaitable[_T]]) -> _T:
+        """Ask for information; callers that ask for the same kind while it is under way share its answer."""
+        running = self._answers.get(kind)
+        if running is None:
+
+            async def paced() -> _T:
+                asked_at = self._asked_at.get(kind)
+                if asked_at is not None:
+                    await asyncio.sleep(max(0.0, asked_at + self._interval - self._loop.time()))
+                self._asked_at[kind] = self._loop.time()
+                return await ask()
+
+            oldest = self._loop.time() - self._interval
+            for old in [key for key, when in self._asked_at.items() if when < oldest]:
+                del self._asked_at[old]
+            running = self._answers[kind] = self._tasks.spawn(paced(), "information command")
+            running.add_done_callback(lambda _task: self._answers.pop(kind, None))
+        answer: _T = await self._tasks.result(running)
+        return answer
+
+    async def start(self, uid_number: int, camera: int, comp: str) -> None:
+        """Wait until a START of this UID, camera and COMP may be sent."""
+        key = (uid_number, camera, comp)
+        now = self._loop.time()
+        last = self._started.get(key)
+        at = now if last is None else max(now, last + self._interval)
+        self._started[key] = at
+        for old in [key for key, when in self._started.items() if when < now - KEPT]:
+            del self._started[old]
+        if at > now:
+            await asyncio.sleep(at - now)

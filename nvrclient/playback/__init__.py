@@ -1,0 +1,1 @@
+"""Playback of recordings (specification chapter 3)."""
