@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from nvrclient.frames import Codec
 from nvrclient.simulator.clips import Clip, loaded
+from nvrclient.simulator.recording import Recording
 
 __all__ = ["DEFAULT_CAMERAS", "Camera", "CameraSetup"]
 
@@ -14,7 +15,7 @@ __all__ = ["DEFAULT_CAMERAS", "Camera", "CameraSetup"]
 class CameraSetup:
     """A camera: what it shows, and what it lets be heard. Clips are given as such or by name.
 
-    ``end_after`` ends each of its streams after so many units (pictures, pieces of audio): silently, or with
+    ``recording`` is what it has recorded, None what the recorder says. ``end_after`` ends each of its streams after so many units (pictures, pieces of audio): silently, or with
     ``end_closes`` by closing.
     """
 
@@ -23,6 +24,7 @@ class CameraSetup:
     jpeg: Clip | str | None = None
     end_after: int | None = None
     end_closes: bool = False
+    recording: Recording | None = None
 
 
 DEFAULT_CAMERAS = (

@@ -39,12 +39,13 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A short answer."""
+    """A short answer; with ``cut_after`` the connection breaks behind so many bytes of the body."""
 
     status: int
     body: bytes = field(default=b"", repr=False)
     content_type: str = "text/plain"
     headers: tuple[str, ...] = field(default=(), repr=False)
+    cut_after: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +168,10 @@ class HttpServer:
         if answer.status != HTTPStatus.NO_CONTENT:
             head += [f"Content-Type: {answer.content_type}", f"Content-Length: {len(answer.body)}"]
         head.append(f"Connection: {'keep-alive' if keep else 'close'}")
-        writer.write("\r\n".join((*head, "", "")).encode("latin-1") + answer.body)
+        body = answer.body[: answer.cut_after]
+        writer.write("\r\n".join((*head, "", "")).encode("latin-1") + body)
         await writer.drain()
-        return keep
+        return keep and answer.cut_after is None
 
     async def _answer_endlessly(
         self, answer: EndlessAnswer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

@@ -191,6 +191,8 @@ class LiveDesk:
 
 def _broken_rule(uid: Uid, push: _Push) -> str | None:
     """Name the rule of section 1.3, 2.1 or 2.2 that a START breaks."""
+    if uid.playback is not None and uid.playback.is_playing:
+        return "live and playback on one UID: PLAYCMD=STOP comes first"
     if not uid.is_set_up:
         return "without hdrctl.cgi SCREEN=16X on this UID before"
     if uid.stream(push.camera, audio=push.is_audio) is not None:

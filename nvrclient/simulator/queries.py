@@ -16,7 +16,13 @@ class Query(NamedTuple):
 
 
 _UID = r"UID=(?P<UID>\d{1,19})"
+_TIMEF = r"(?P<TIMEF>\d{14})"
 _PUSH = _UID + r"&CAM=(?P<CAM>\d{1,3})"
+
+
+def _control(commands: str) -> str:
+    return f"{_UID}&PC=AS60&PLAYCMD=(?P<PLAYCMD>{commands})&2ND=OFF"
+
 
 # Each form of a command: name, whole query, what it asks for.
 _FORMS = tuple(
@@ -47,6 +53,30 @@ _FORMS = tuple(
             + r"&CMD=STOP&COMP=(?P<COMP>H264|H265|JPEG|AUDIO)(&INTERNETMODE=(?P<INTERNETMODE>ON))?",
             "stop",
         ),
+        ("hdrctl.cgi", _UID + "&PC=AS60&MASK=(?P<MASK>[01]+)", "mask"),  # 3.2.3
+        (  # 3.2.4
+            "hdrctl.cgi",
+            _control("PLAY") + "&TIMEF=AS60_UNKNOWN&NOTIME=ON",
+            "control",
+        ),
+        (  # 3.2.5, 3.2.7
+            "hdrctl.cgi",
+            _control("BPLAY|NEXTFRAME|PREVFRAME") + f"&TIMEF={_TIMEF}&NOTIME=ON",
+            "control",
+        ),
+        (  # 3.2.6, 3.2.9
+            "hdrctl.cgi",
+            _control("PAUSE|FF|REW") + f"&TIMEF={_TIMEF}&SMOOTH=OFF&NOTIME=ON",
+            "control",
+        ),
+        (  # 3.2.8
+            "hdrctl.cgi",
+            _control("GOTODATE") + f"&TIMEF={_TIMEF}&SDBACKUP=0&NOTIME=ON",
+            "control",
+        ),
+        ("hdrctl.cgi", _control("STOP") + f"&TIMEF={_TIMEF}", "control"),  # 3.2.10
+        ("camera.cgi", _UID + r"&CAM=(?P<CAM>\d{1,3})", "picture"),  # 3.2.1
+        ("playaudio.cgi", _UID + r"&CAM=(?P<CAM>\d{1,3})", "sound"),  # 3.2.2
         # Not in the specification; with a UID the order is unknown, so both are taken.
         ("as_getinfo.cgi", f"FILE=2(&{_UID})?", "list cameras"),
         ("as_getinfo.cgi", f"{_UID}&FILE=2", "list cameras"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from nvrclient.simulator.playback_readings import PlaybackReadings
+
 __all__ = ["Extension", "Framing", "HeaderCase", "Marker", "PushAnswer", "Readings"]
 
 
@@ -56,6 +58,8 @@ class PushAnswer(Enum):
 class Readings:
     """One reading of every doubt in WIRE.md sections 1 to 5; the defaults are what it calls the default.
 
+    ``playback`` holds the readings of sections 6 and 7.
+
     Logging in
 
     | switch | meaning |
@@ -67,6 +71,7 @@ class Readings:
     | full_is_busy | a login beyond ``max_uids`` is answered 503 instead of taking the oldest UID |
     | challenge_commands | commands with a live UID are challenged too, and the digest is accepted |
     | gone_uid_challenges | the 401 that a UID without life gets carries a challenge |
+    | getinfo_missing | as_getinfo.cgi is answered 404 |
     | bare_getinfo_empty | as_getinfo.cgi shows no cameras without a UID |
     | stop_needs_internetmode | STOP over HTTP without INTERNETMODE=ON, the figure's form, is answered 400 |
 
@@ -114,6 +119,7 @@ class Readings:
     full_is_busy: bool = False
     challenge_commands: bool = False
     gone_uid_challenges: bool = False
+    getinfo_missing: bool = False
     bare_getinfo_empty: bool = False
     stop_needs_internetmode: bool = False
 
@@ -142,3 +148,5 @@ class Readings:
     g726_low_bits_first: bool = True
 
     start_at: int = 0
+
+    playback: PlaybackReadings = PlaybackReadings()  # noqa: RUF009 - frozen

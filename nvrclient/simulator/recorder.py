@@ -18,8 +18,10 @@ from nvrclient.simulator.certificate import load_certificate, make_certificate
 from nvrclient.simulator.digest import DigestGuard, Verdict
 from nvrclient.simulator.http_server import Answer, EndlessAnswer, HttpRequest, HttpServer
 from nvrclient.simulator.live import LiveDesk, Outcome
+from nvrclient.simulator.playback import PlaybackDesk
 from nvrclient.simulator.queries import parse_query, split_query
 from nvrclient.simulator.readings import PushAnswer, Readings
+from nvrclient.simulator.recording import Recording, default_recording
 from nvrclient.simulator.sources import Origin
 from nvrclient.simulator.uids import Uid, UidTable
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
+    from nvrclient.simulator.playback import PlaybackFault
     from nvrclient.simulator.queries import Query
     from nvrclient.simulator.stream import Stream
 
@@ -37,7 +40,6 @@ _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 DEFAULT_PASSWORD = "simulated"  # noqa: S105 - of a recorder that is not real
-CHANNELS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,8 @@ class SimulatedRecorder:
     | username, password | of the one account |
     | host, port | where to listen, and to send UDP from; port 0: any that is free |
     | pace | 1.0 = as recorded, 10.0 = ten times as fast, None = as fast as the transport takes it |
+    | recording | what cameras whose setup says nothing have recorded; None: about four hours until now, with a gap |
+    | channels | how many cameras it supports; None: 16, or as many as the highest camera number |
     | readings | how to read what the specification leaves open |
     | timezone, summer_time | what the time of a picture says of its zone |
     | clock | the recorder's wall clock, in Unix seconds |
@@ -79,8 +83,10 @@ class SimulatedRecorder:
 
     For tests: ``requests`` (answered, in order), ``violations`` (rules of the specification that the client
     broke), ``credentials`` and ``wrong_credentials`` (seen), ``uids`` and ``streams`` (in use now), ``logins``
-    and ``connections`` (so far). At run time ``push_answers[camera]`` changes how START is answered, and
-    ``busy_logins`` is the number of logins to be answered 503.
+    and ``connections`` (so far), ``wrong_masks`` (lengths of MASK that were refused); ``recording(camera)`` is what
+    a camera has recorded, and ``uids[n].playback`` what a UID plays back. At run time ``push_answers[camera]`` changes how START is answered, and
+    ``busy_logins`` is the number of logins to be answered 503. ``playback_faults`` damages the next answers that
+    bring a recording, one entry each; None leaves one whole.
     """
 
     def __init__(
@@ -95,6 +101,8 @@ class SimulatedRecorder:
         host: str = "127.0.0.1",
         port: int = 0,
         pace: float | None = 1.0,
+        recording: Recording | None = None,
+        channels: int | None = None,
         readings: Readings = Readings(),  # noqa: B008 - frozen
         timezone: timezone = UTC,
         summer_time: bool = False,
@@ -112,6 +120,9 @@ class SimulatedRecorder:
         self.violations: list[str] = []
         self.credentials = self.wrong_credentials = 0
         self.busy_logins = 0
+        self.wrong_masks: list[int] = []
+        self.playback_faults: list[PlaybackFault | None] = []
+        self.channels = max((16, *self.cameras)) if channels is None else channels
         self.push_answers: dict[int, PushAnswer] = {}
         self._tls, self._pace, self._clock, self._max_uids = tls, pace, clock, max_uids
         self._zone, self._summer_time = timezone, summer_time
@@ -127,6 +138,9 @@ class SimulatedRecorder:
         self._uids = UidTable(uid_lifetime, self._random, readings.uid_digits)
         self._server: HttpServer | None = None
         self._live: LiveDesk | None = None
+        self._recording = recording
+        self._recordings: dict[int, Recording] = {}
+        self._playback: PlaybackDesk | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._certificate: Path | None = None
         self._certificates = 0
@@ -146,6 +160,15 @@ class SimulatedRecorder:
             pace=self._pace,
             origin=self._origin,
             answers=self.push_answers,
+        )
+        self._playback = PlaybackDesk(
+            recordings=self._record(),
+            channels=self.channels,
+            readings=self.readings,
+            pace=self._pace,
+            clock=self._clock,
+            faults=self.playback_faults,
+            wrong_masks=self.wrong_masks,
         )
         try:
             if self._tls:
@@ -210,6 +233,10 @@ class SimulatedRecorder:
         """The live streams in use."""
         return tuple(stream for uid in self.uids for stream in uid.streams)
 
+    def recording(self, camera: int) -> Recording:
+        """What a camera has recorded; a recorder never started has recorded nothing."""
+        return self._recordings[camera]
+
     @property
     def logins(self) -> int:
         """How many UIDs were issued so far."""
@@ -256,6 +283,16 @@ class SimulatedRecorder:
         self._context = await _in_thread(lambda: load_certificate(path, self._context))
         self._certificate = path
 
+    def _record(self) -> dict[int, Recording]:
+        """Say what each camera has recorded; what a recorder was started with stays."""
+        for number, setup in self.cameras.items():
+            recording = setup.recording or self._recording
+            if number not in self._recordings:
+                self._recordings[number] = recording or default_recording(
+                    setup.video, setup.audio, self._clock(), self._zone, self._summer_time
+                )
+        return self._recordings
+
     # Commands
 
     def _answer(self, request: HttpRequest) -> Answer | EndlessAnswer:
@@ -293,6 +330,10 @@ class SimulatedRecorder:
 
     def _act(self, uid: Uid, query: Query, request: HttpRequest) -> Answer | EndlessAnswer:
         assert self._live is not None
+        assert self._playback is not None
+        if query.action in {"mask", "control", "picture", "sound"}:
+            answer = self._playback.answer(uid, query)
+            return self._violation(answer) if isinstance(answer, str) else answer
         if query.action == "start":
             return self._judged(self._live.start(uid, query.values, request.peer))
         if query.action == "stop":
@@ -315,7 +356,9 @@ class SimulatedRecorder:
         )
 
     def _list_cameras(self, *, shown: bool) -> Answer:
-        channels = range(1, max((CHANNELS, *self.cameras)) + 1) if shown else ()
+        if self.readings.getinfo_missing:
+            return Answer(404)
+        channels = range(1, self.channels + 1) if shown else ()
         lines = [f"CAM_CONNECT_{n:02}CH={int(n in self.cameras)}" for n in channels]
         return Answer(200, "\r\n".join(("MODEL=SIMULATED", *lines, "")).encode("ascii"))
 

@@ -30,7 +30,7 @@ __all__ = ["AudioParts", "AudioRtp", "JpegParts", "Origin", "PackedClip", "Sourc
 # Undocumented on a real recorder: made up here, two TLVs of a camera, for a parser to keep or skip.
 CAMERA_INFORMATION = bytes.fromhex("8001 0008 00000001  8002 000C 0102030405060708")
 
-_SWAPPED_NIBBLES = bytes((byte & 0xF) << 4 | byte >> 4 for byte in range(256))
+SWAPPED_NIBBLES = bytes((byte & 0xF) << 4 | byte >> 4 for byte in range(256))
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,5 +182,5 @@ class JpegParts:
 def _audio(clip: Clip, unit: int, readings: Readings) -> bytes:
     data = clip.units[unit % len(clip)]
     if clip.codec is Codec.G726 and not readings.g726_low_bits_first:
-        return data.translate(_SWAPPED_NIBBLES)
+        return data.translate(SWAPPED_NIBBLES)
     return data

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from random import Random
 
+    from nvrclient.simulator.positions import Playback
+
 __all__ = ["Uid", "UidTable"]
 
 
@@ -24,6 +26,7 @@ class Uid:
     is_set_up: bool = False
     streams: list[Stream] = field(default_factory=list[Stream])
     started: set[tuple[int, str]] = field(default_factory=set[tuple[int, str]], repr=False)
+    playback: Playback | None = None
     timer: asyncio.TimerHandle | None = field(default=None, repr=False)
 
     def stream(self, camera: int, *, audio: bool) -> Stream | None:
