@@ -1,0 +1,468 @@
+"""Playback video (§3.3.1): the body of a camera.cgi answer in, recorded groups of pictures out.
+
+A body is one chunk, perhaps several. A chunk::
+
+    FF15 | FF16, Length (2)        chunk header: H.264 or H.265;  JPEG: FFD8 FFFE, Length (2)
+    TLVs                           recorder information (chapter 7)
+    once per picture:
+      TLVs                         camera information; undocumented, may be missing
+      12                           reserved
+      FF06 0044                    stream header
+      16, 4, 1 1 1 1, 4, 1 1 1 1   GOP information: reserved, end, its detail, start, its detail
+      16, 4, 1, 3, 8               picture information: reserved, time, 10 ms, reserved
+      FF05, P (2), L (4), 16       packet header: padding count, Length of the video data, reserved
+      data                         Annex B, or one JPEG
+      P zero bytes                 alignment to 4
+    zero bytes                     alignment of the chunk to 4096
+
+Times are Unix seconds; a detail is 10 ms (1), zone hours (1), zone minutes (1), TZ info (1). Integers are big-endian.
+
+What the chunk's Length covers is unsaid, so it is never used. What L covers is unsaid too: three readings are
+tried on the whole chunk, and the one under which most falls into place is taken.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from enum import Enum, auto
+from struct import Struct
+from typing import NamedTuple
+
+from nvrclient.codec.jpeg import parse_live_jpeg
+from nvrclient.errors import ProtocolError
+from nvrclient.frames import Codec, RecorderInfo
+from nvrclient.info import parse_info, walk_tlvs, zone_of
+
+__all__ = [
+    "MAX_DAMAGED",
+    "MAX_PICTURE",
+    "MAX_PICTURES",
+    "GopAnswer",
+    "GopReader",
+    "RecordedGop",
+    "RecordedPicture",
+]
+
+MAX_PICTURE = 8 << 20
+"""Largest picture in bytes: the largest of a 4K camera is under 4 MiB."""
+
+MAX_PICTURES = 4096
+"""Most pictures of one GOP: a minute, the longest distance between key frames that cameras offer, at 60 a second."""
+
+MAX_DAMAGED = 8
+"""Most damaged chunks of one body. Behind each the search for the next one goes on; this bounds what it costs."""
+
+_BLOCK = 4096
+_TLV = Struct(">HH")
+_STAMPS = Struct(">20x IBBBB IBBBB 16x IB")  # of a stream header: GOP end and start, picture time
+_PACKET = Struct(">2xHI")
+_PACKET_SIZE = 24
+_STREAM = b"\xff\x06\x00\x44"
+_STREAM_SIZE = 68
+_PACKET_ID = b"\xff\x05"
+_RESERVED = 12
+_SOI = b"\xff\xd8"
+_DATA_STARTS = (b"\x00\x00\x01", b"\x00\x00\x00\x01", _SOI)
+_CHUNKS = ((b"\xff\x15", Codec.H264), (b"\xff\x16", Codec.H265), (b"\xff\xd8\xff\xfe", Codec.JPEG))
+_RECORDER_IDS = range(1, 0x100)  # the documented ones end at 0x0029
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ZERO_PADDING = re.compile(rb"\x00*")
+# A stream header, or a chunk header with a TLV of the recorder's behind it.
+_MARK = re.compile(
+    rb"\xff(?=\x06\x00\x44|(?:[\x15\x16]|\xd8\xff\xfe)..\x00[^\x00]\x00[\x04-\xff])", re.DOTALL
+)
+_NEVER = 1 << 30  # flaws of a reading that cannot be
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedPicture:
+    """One picture as recorded.
+
+    ``data`` is Annex B without the padding, or one JPEG file from SOI to EOI. ``time`` is aware, exact to 10 ms,
+    in the recorder's zone; a picture that states none has that of the one before. ``info`` is the chunk's, with
+    the camera's TLVs of this picture in ``camera_info``.
+    """
+
+    data: bytes = field(repr=False)
+    time: datetime
+    info: RecorderInfo = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedGop:
+    """One whole chunk. ``start`` and ``end`` are the GOP's by its own statement, else its first and last picture's."""
+
+    codec: Codec
+    start: datetime
+    end: datetime
+    info: RecorderInfo = field(repr=False)
+    pictures: tuple[RecordedPicture, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class GopAnswer:
+    """What one body held.
+
+    ``gops`` are the whole chunks in order, none where nothing is recorded. ``damage`` is the first thing that
+    could not be read, None when all was.
+    """
+
+    gops: tuple[RecordedGop, ...]
+    damage: ProtocolError | None
+
+
+class _Reading(Enum):
+    """What a packet header's L covers; the default first."""
+
+    DATA = auto()  # the data alone
+    PADDED = auto()  # data and padding
+    PACKET = auto()  # packet header, data and padding
+
+
+class _Packet(NamedTuple):
+    """Where a picture's information ends and its headers stand; ``stream`` is None if it has no stream header."""
+
+    info_end: int
+    stream: int | None
+    header: int
+
+
+class _Picture(NamedTuple):
+    """Where a picture's camera information, stream header and data stand."""
+
+    camera: slice
+    stream: int | None
+    data: slice
+
+
+@dataclass(slots=True)
+class _Chunk:
+    """A chunk up to its first picture; ``first`` is None if it says that it has none."""
+
+    codec: Codec
+    start: int
+    info: RecorderInfo
+    camera: int  # where the first picture's camera information begins
+    first: _Packet | None
+    end: int
+
+
+@dataclass(slots=True)
+class _Walk:
+    """A chunk's pictures under one reading, and what was odd about them."""
+
+    reading: _Reading
+    pictures: list[_Picture] = field(default_factory=list[_Picture])
+    end: int = 0
+    oddities: int = 0
+    padding_bad: int = 0
+    error: ProtocolError | None = None
+
+    @property
+    def flaws(self) -> int:
+        return self.oddities + self.padding_bad
+
+    def fail(self, error: ProtocolError, flaws: int = _NEVER) -> _Walk:
+        self.error = error
+        self.oddities += flaws
+        return self
+
+
+class GopReader:
+    """Reads the bodies of one recorder; which reading of L held is kept and tried first.
+
+    ``padding_bad`` counts zero padding, of a picture or a chunk, that is missing, short, too long or not zero. It
+    costs nothing.
+    """
+
+    def __init__(self) -> None:
+        self.padding_bad = 0
+        self._reading = _Reading.DATA
+
+    def read(self, body: bytes) -> GopAnswer:
+        """Take a body apart. Never raises.
+
+        A chunk is given whole or not at all: it is whole if it has as many pictures as its TLV 0x0008 says, and
+        what follows them is padding whatever it holds. So of a body that was cut, the chunks before the cut come
+        out and the one cut is damage; a cut inside the final padding loses nothing. Without TLV 0x0008 a chunk
+        ends at zero padding, at the next chunk or with the body, and a cut exactly between two pictures, or in
+        the zeros behind one, cannot be seen.
+        Behind damage the next chunk is looked for where one can stand: behind a zero byte, or a multiple of 4096
+        bytes on.
+        """
+        gops: list[RecordedGop] = []
+        damages: list[ProtocolError] = []
+        scan = _Scan(body)
+        start = scan.skip_zeros(0)
+        while start < len(body) and len(damages) < MAX_DAMAGED:
+            try:
+                chunk = scan.open_chunk(start)
+                end = chunk.end
+                if chunk.first is not None:
+                    walk = self._choose(scan, chunk)
+                    gops.append(_gop(body, chunk, walk))
+                    end = walk.end
+            except ProtocolError as error:
+                damages.append(error)
+                end = start + 1
+            start = scan.next_chunk(start, end)
+        return GopAnswer(tuple(gops), damages[0] if damages else None)
+
+    def _choose(self, scan: _Scan, chunk: _Chunk) -> _Walk:
+        """Return the walk with the fewest flaws; of equals the reading that held before, then the order above.
+
+        A body that ends inside a picture is one flaw and no more. Otherwise a cut picture would come out by a
+        reading that takes its last bytes for something else.
+        """
+        best: _Walk | None = None
+        for reading in sorted(_Reading, key=lambda reading: reading is not self._reading):
+            walk = scan.walk(chunk, reading)
+            if best is None or walk.flaws < best.flaws:
+                best = walk
+            if not best.flaws:
+                break
+        assert best is not None
+        if best.error is not None:
+            raise best.error
+        self._reading = best.reading
+        self.padding_bad += best.padding_bad
+        return best
+
+
+class _Scan:
+    """One body and the ways to move in it, all of them forwards."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+        # Each picture tries a few walks over TLVs, and hostile ones overlap: all of them together are bounded.
+        self._steps = len(body)
+
+    def skip_zeros(self, at: int, limit: int | None = None) -> int:
+        found = _ZERO_PADDING.match(self.body, at, len(self.body) if limit is None else limit)
+        return found.end() if found else at
+
+    def codec_at(self, at: int) -> Codec | None:
+        return next((codec for head, codec in _CHUNKS if self.body.startswith(head, at)), None)
+
+    def marks(self, start: int, at: int) -> Iterator[int]:
+        """Find stream headers and, where chunks can stand, chunk headers, behind ``at`` in the chunk of ``start``."""
+        body = self.body
+        for mark in _MARK.finditer(body, at):
+            found = mark.start()
+            if body[found + 1] == _STREAM[1]:
+                if body.startswith(_PACKET_ID, found + _STREAM_SIZE):
+                    yield found
+            elif found == at or not body[found - 1] or (found - start) % _BLOCK == 0:
+                yield found
+
+    def next_chunk(self, start: int, at: int) -> int:
+        """Return where a chunk behind the one of ``start`` begins, not before ``at``; the body's end if nowhere."""
+        found = self.skip_zeros(at)
+        if self.codec_at(found):
+            return found
+        chunks = (mark for mark in self.marks(start, at) if self.codec_at(mark))
+        return next(chunks, len(self.body))
+
+    def packet_at(self, at: int) -> _Packet | None:
+        body = self.body
+        for stream in (at, at + _RESERVED):
+            # The second test is what camera information does not pass by chance.
+            if body.startswith(_STREAM, stream) and body.startswith(
+                _PACKET_ID, stream + _STREAM_SIZE
+            ):
+                return _Packet(at, stream, stream + _STREAM_SIZE)
+        if body.startswith(_PACKET_ID, at) and body.startswith(_DATA_STARTS, at + _PACKET_SIZE):
+            return _Packet(at, None, at)
+        return None
+
+    def tlvs(self, at: int) -> tuple[list[tuple[int, int]], int, _Packet | None]:
+        """Walk TLVs to the next packet: their ids and offsets, where the walk ended, and the packet if one is there."""
+        found: list[tuple[int, int]] = []
+        while (packet := self.packet_at(at)) is None and self._steps:
+            self._steps -= 1
+            if at + _TLV.size > len(self.body):
+                break
+            tlv_id, length = _TLV.unpack_from(self.body, at)
+            # Id 0 is what zero padding would have.
+            if not tlv_id or length < _TLV.size or at + length > len(self.body):
+                break
+            found.append((tlv_id, at))
+            at += length
+        return found, at, packet
+
+    def open_chunk(self, start: int) -> _Chunk:
+        """Read a chunk's header and information up to its first picture. Raises ProtocolError."""
+        codec = self.codec_at(start)
+        if codec is None:
+            raise self.error("has no chunk header", start)
+        begin = start + (6 if codec is Codec.JPEG else 4)
+        tlvs, at, packet = self.tlvs(begin)
+        # Nothing stands between recorder and camera information. The camera's begins with the first id that the
+        # recorder would not use, or that comes again.
+        seen: set[int] = set()
+        camera = at
+        for tlv_id, offset in tlvs:
+            if tlv_id in seen or tlv_id not in _RECORDER_IDS:
+                camera = offset
+                break
+            seen.add(tlv_id)
+        if packet is None and camera == at:
+            head = int.from_bytes(self.body[at : at + 2], "big")
+            if head in _RECORDER_IDS and head not in seen:
+                raise self.error(f"has a recorder TLV {head:#06x} of impossible Length", at)
+        info = parse_info(self.body[begin:camera])
+        chunk = _Chunk(codec, start, info, camera, packet, at)
+        if info.has_image is False:
+            chunk.first = None
+        elif packet is None:
+            chunk.first = self.resume(start, at)
+            if chunk.first is None and info.frame_count != 0:
+                raise self.error("has no picture in its chunk", at)
+        if chunk.first is not None and chunk.first.stream is None:
+            raise self.error("has no stream header before its first picture", chunk.first.header)
+        return chunk
+
+    def is_over(self, at: int) -> bool:
+        """Whether nothing of a chunk is left: only zeros up to the next chunk or the body's end."""
+        behind = self.skip_zeros(at)
+        return behind == len(self.body) or self.codec_at(behind) is not None
+
+    def is_padded(self, start: int, at: int) -> bool:
+        """Whether zeros, one at least, fill the chunk's last block."""
+        return at < _block_end(start, at) <= self.skip_zeros(at)
+
+    def resume(self, start: int, at: int) -> _Packet | None:
+        """Return the chunk's next packet behind information that is no TLVs."""
+        mark = None if self.is_over(at) else next(self.marks(start, at), None)
+        if mark is None or self.codec_at(mark):
+            return None
+        return _Packet(max(at, mark - _RESERVED), mark, mark + _STREAM_SIZE)
+
+    def walk(self, chunk: _Chunk, reading: _Reading) -> _Walk:
+        """Follow a chunk's pictures under one reading, with what is odd about them counted."""
+        walk = _Walk(reading)
+        # A JPEG chunk has one picture and no repetition, whatever it says.
+        count = 1 if chunk.codec is Codec.JPEG else chunk.info.frame_count
+        camera, packet = chunk.camera, chunk.first
+        while packet is not None:
+            data = packet.header + _PACKET_SIZE
+            if data > len(self.body):
+                return walk.fail(self.error("ends inside a packet header", packet.header), 1)
+            padding, length = _PACKET.unpack_from(self.body, packet.header)
+            if length > MAX_PICTURE:
+                return walk.fail(self.error(f"has a picture of {length} bytes", packet.header))
+            stated = (packet.header if reading is _Reading.PACKET else data) + length
+            if stated > len(self.body):
+                return walk.fail(self.error("ends inside a picture", packet.header), 1)
+            if reading is _Reading.DATA:
+                end, behind = stated, stated + padding
+            else:
+                end, behind = stated - padding, stated
+            if padding > 3 or end < data or self.skip_zeros(end, behind) != behind:
+                walk.padding_bad += 1  # the count is not true
+                if reading is _Reading.DATA:
+                    behind = end
+                else:
+                    tail = self.body[max(data, behind - 3) : behind]
+                    end = behind - len(tail) + len(tail.rstrip(b"\0"))
+            if end <= data:
+                return walk.fail(self.error("has a picture without data", packet.header))
+            if chunk.codec is Codec.JPEG and _jpeg(self.body[data:end]) is None:
+                return walk.fail(self.error("has a picture that is no whole JPEG", data))
+            walk.oddities += not self.body[end - 1]  # no NAL unit and no JPEG ends in 00
+            walk.pictures.append(
+                _Picture(slice(camera, packet.info_end), packet.stream, slice(data, end))
+            )
+            walk.end = camera = behind
+            if len(walk.pictures) == count:
+                break
+            if len(walk.pictures) == MAX_PICTURES:
+                return walk.fail(self.error("has too many pictures in a chunk", behind))
+            packet = self.next_packet(chunk.start, end, behind, walk)
+        if count and len(walk.pictures) != count:
+            return walk.fail(self.error(f"has {len(walk.pictures)} of {count} pictures", walk.end))
+        padded = self.is_padded(chunk.start, walk.end)
+        if not (count or padded or self.is_over(walk.end)):
+            return walk.fail(self.error("has neither picture nor padding next", walk.end))
+        block_end = _block_end(chunk.start, walk.end)
+        padded = padded or block_end == walk.end
+        if not padded or not (block_end == len(self.body) or self.codec_at(block_end)):
+            walk.padding_bad += 1
+        return walk
+
+    def next_packet(self, start: int, end: int, behind: int, walk: _Walk) -> _Packet | None:
+        """Return the packet behind a picture whose data ends at ``end``; None if the chunk is over."""
+        if self.is_over(behind):
+            return None
+        packet = self.tlvs(behind)[2]
+        if packet is not None or self.is_padded(start, behind):
+            return packet
+        # Where the padding was miscounted, the information begins a few zeros before or behind.
+        for at in range(end, min(self.skip_zeros(end), behind + 3) + 1):
+            packet = self.tlvs(at)[2]
+            if packet is not None:
+                walk.padding_bad += 1
+                return packet
+        walk.oddities += 1
+        return self.resume(start, behind)
+
+    def error(self, what: str, at: int) -> ProtocolError:
+        return ProtocolError(
+            f"playback video of {len(self.body)} bytes {what}",
+            reading="playback video",
+            offset=at,
+            head=self.body[at : at + 32],
+        )
+
+
+def _block_end(start: int, at: int) -> int:
+    return at + (start - at) % _BLOCK
+
+
+def _jpeg(data: bytes) -> bytes | None:
+    try:
+        return parse_live_jpeg(data if data.startswith(_SOI) else _SOI + data).jpeg
+    except ProtocolError:
+        return None
+
+
+def _gop(body: bytes, chunk: _Chunk, walk: _Walk) -> RecordedGop:
+    """Put together what a walk has found."""
+    info = chunk.info
+    assert chunk.first is not None
+    assert chunk.first.stream is not None
+    first = last = _STAMPS.unpack_from(body, chunk.first.stream)
+    # TLV 0x0007 is unambiguous. Of the TZ info it is unsaid which bit is the sign: 7 or 0.
+    _, hours, minutes, tz_info = first[6:10] if first[5] else first[1:5]
+    stated = info.time
+    zone = (
+        stated.tzinfo
+        if stated is not None
+        else zone_of(minus=bool(tz_info & 0x81), hours=hours, minutes=minutes)
+    )
+
+    def clock(seconds: int, hundredths: int) -> datetime | None:
+        if not seconds:
+            return None
+        fraction = 10 * hundredths if hundredths < 100 else 0
+        return (_EPOCH + timedelta(seconds=seconds, milliseconds=fraction)).astimezone(zone)
+
+    start = clock(*first[5:7])
+    time = stated or start or _EPOCH
+    pictures: list[RecordedPicture] = []
+    for camera, stream, span in walk.pictures:
+        if stream is not None:
+            last = _STAMPS.unpack_from(body, stream)
+            time = clock(*last[10:]) or time
+        data = body[span]
+        if chunk.codec is Codec.JPEG:
+            data = _jpeg(data) or b""
+        own = body[camera]
+        own_info = replace(info, camera_info=dict(walk_tlvs(own))) if own else info
+        pictures.append(RecordedPicture(data, time, own_info))
+    end = clock(*last[:2])
+    return RecordedGop(chunk.codec, start or pictures[0].time, end or time, info, tuple(pictures))
