@@ -47,8 +47,8 @@ __all__ = ["MAX_AUDIO", "MAX_BLOCKS", "MAX_CHUNKS", "AudioAnswer", "AudioReader"
 MAX_AUDIO = 1 << 20
 """Largest answer in bytes. A second of the best AAC is 40 kB, of G.711 8 kB."""
 
-MAX_BLOCKS = 1024
-"""Most AAC frames in a chunk: 10 s at 96 kHz, where about one second comes."""
+MAX_BLOCKS = 512
+"""Most AAC frames in a chunk: 5 s at 96 kHz, where about one second comes."""
 
 MAX_CHUNKS = 16
 """Most chunks in an answer; the specification shows one."""
@@ -62,7 +62,6 @@ _ROWS = Struct(">I4BII4BB3xI")  # start … the row after the codec
 _BLOCK = Struct(">2xHBBB")
 _ZEROS = re.compile(rb"\0*")
 _EPOCH = datetime.fromtimestamp(0, UTC)
-_CODECS = (0, 1)  # G.726, G.711
 _AU_HEADER = b"\x00\x10"  # AU-headers-length in bits: one header (RFC 3640 3.2.1)
 _FIRST_BYTES = (0x00, 0x01, 0x20, 0x21)  # of a raw frame: SCE or CPE with tag 0, and one more bit
 _OTHER_ELEMENTS = (0b110, 0b100, 0b101)  # FIL, DSE, PCE: what else a frame can begin with
@@ -102,12 +101,12 @@ class AudioAnswer:
 
 
 class _Header(NamedTuple):
-    at: int  # of the chunk
-    data: int  # offset of the audio data
     camera: int
     codec: Codec
     start: datetime
     end: datetime
+    at: int  # of the chunk
+    data: int  # offset of the audio data
     sizes: tuple[int, int, int]  # the rows that may hold the data size
 
 
@@ -138,18 +137,19 @@ _READINGS = tuple(
 
 class _Block(NamedTuple):
     offset: int
-    data: bytes  # the frame; where `raw`, perhaps behind a 0x00
-    raw: bool  # no AU header says where the frame begins
-    padding_zero: bool
-    likely: bool  # what is read agrees with itself
+    data: bytes  # the frame, empty where there is none; where `raw`, perhaps behind a 0x00
+    raw: bool = False  # no AU header says where the frame begins
+    padding_zero: bool = True
+    likely: bool = True  # what is read agrees with itself
 
 
 class _Walk(NamedTuple):
-    """The blocks that one reading finds, up to `end`; `followed`: another block begins there, but is not whole."""
+    """The blocks that one reading finds from the first one on."""
 
     blocks: list[_Block]
     end: int
-    followed: bool
+    row: int | None  # the row whose size is where they end
+    followed: bool  # at `end` another block begins, which is not whole
 
     @property
     def proven(self) -> int:
@@ -181,7 +181,7 @@ class AudioReader:
         self._law = law
         self._row: int | None = None  # which row held the data size
         self._reading = _READINGS[0]
-        self._zero_first: bool | None = None  # whether a 0x00 stands before raw frames
+        self._extra_zero: bool | None = None  # whether a 0x00 stands before raw frames
 
     def read(self, body: bytes) -> AudioAnswer:
         """Return what `body` holds; nothing where it is empty, only padding, or says size 0. Never raises.
@@ -193,9 +193,7 @@ class AudioReader:
         if not body.strip(b"\0"):
             return AudioAnswer()
         if len(body) > MAX_AUDIO:
-            return AudioAnswer(
-                (), _damage(f"{len(body)} bytes of a second of audio", body, MAX_AUDIO)
-            )
+            return AudioAnswer((), _damage(f"{len(body)} bytes of audio", body, MAX_AUDIO))
         chunks: list[_Chunk] = []
         at = 0
         damage: ProtocolError | None = None
@@ -207,26 +205,25 @@ class AudioReader:
         if at < len(body):
             damage = damage or _damage(f"more than {MAX_CHUNKS} chunks of audio", body, at)
         raw = [block.data for chunk in chunks for block in chunk.blocks if block.raw]
-        zero_first = self._begin_with_extra_zero(raw, learn=damage is None)
+        extra_zero = self._vote(raw, whole=damage is None)
         pieces: list[RecordedAudio] = []
         for header, blocks, _, _ in chunks:
-            if header is not None and blocks:
+            known = [block for block in blocks if not block.raw or extra_zero is not None]
+            if header is not None and known:
                 frames = tuple(
-                    block.data[1:] if block.raw and zero_first else block.data for block in blocks
+                    [block.data[1 if block.raw and extra_zero else 0 :] for block in known]
                 )
-                pieces.append(
-                    RecordedAudio(header.camera, header.codec, header.start, header.end, frames)
-                )
+                pieces.append(RecordedAudio(*header[:4], frames))
         return AudioAnswer(tuple(pieces), damage)
 
     def _chunk(self, body: bytes, at: int) -> _Chunk:
         header = self._header(body, at)
         if isinstance(header, ProtocolError):
             return _Chunk(None, [], len(body), header)
-        held = header.sizes[self._row or 0]
         tail = _tail(body, at, header.data)
         # An unused row need not be zero: once the right one is known, it alone says that there is nothing.
-        empty = not any(header.sizes) or (self._row is not None and not held and tail.zeros)
+        known = self._row is not None and not header.sizes[self._row] and tail.zeros
+        empty = known or not any(header.sizes)
         if empty and body[header.data : header.data + 2] not in _BLOCKS:
             return self._padded(header, [], tail)
         if header.codec is Codec.AAC:
@@ -244,25 +241,24 @@ class AudioReader:
             return _damage("the header of the audio is cut", body, at)
         if is_aac and body[at + 8 : at + 10] != _STREAM:
             return _damage("the header of AAC lacks 0xFF12", body, at + 8)
-        (
-            start, _, start_hours, start_minutes, info, end, second, sign, hours, minutes, _, kind, third,
-        ) = _ROWS.unpack_from(body, rows)  # fmt: skip
+        start, *tz, end, second, sign, hours, minutes, _, kind, third = _ROWS.unpack_from(
+            body, rows
+        )
         if sign > 1 or hours > 14 or minutes > 59:  # no zone of this world: then the start's row
             # Which bit of TZ info is the sign is open: 7, or counted from the other end, 0.
-            sign, hours, minutes = bool(info & 0x81), start_hours, start_minutes
+            _, hours, minutes, info = tz
+            sign = info & 0x81
         zone = zone_of(minus=bool(sign), hours=hours, minutes=minutes)
-        if not is_aac and kind not in _CODECS:
-            return _damage(f"audio of codec {kind}, where 0 is G.726 and 1 is G.711", body, rows)
-        codec = Codec.AAC if is_aac else (Codec.G726, self._law)[kind]
-        first = _U32.unpack_from(body, at + 4)[0]
+        if not is_aac and kind > 1:
+            return _damage(f"codec {kind} is neither G.726 (0) nor G.711 (1)", body, rows + 20)
         return _Header(
-            at,
-            data,
-            _U16.unpack_from(body, at + 2)[0],
-            codec,
-            (_EPOCH + timedelta(seconds=start)).astimezone(zone),
-            (_EPOCH + timedelta(seconds=end)).astimezone(zone),
-            (first, second, third),
+            camera=_U16.unpack_from(body, at + 2)[0],
+            codec=Codec.AAC if is_aac else (Codec.G726, self._law)[kind],
+            start=(_EPOCH + timedelta(seconds=start)).astimezone(zone),
+            end=(_EPOCH + timedelta(seconds=end)).astimezone(zone),
+            at=at,
+            data=data,
+            sizes=(_U32.unpack_from(body, at + 4)[0], second, third),
         )
 
     def _rows(self) -> list[int]:
@@ -293,26 +289,20 @@ class AudioReader:
         # G.726, and so does a packet: one byte more than that is odd.
         if samples[0] == 0 and len(samples) % 2 and len(samples) > 1:
             samples = samples[1:]
-        block = _Block(header.data, samples, raw=False, padding_zero=True, likely=True)
-        return self._padded(header, [block], tail)
+        return self._padded(header, [_Block(header.data, samples)], tail)
 
     # AAC
 
     def _frames(self, body: bytes, header: _Header) -> _Chunk:
-        ends = {
-            header.data + size: row for row in reversed(self._rows()) if (size := header.sizes[row])
-        }
-        best, reading = self._best_walk(body, header.data, ends)
-        blocks, damage, tail = best.blocks, None, _tail(body, header.at, best.end)
-        if blocks and best.end in ends:
-            self._row, self._reading = ends[best.end], reading
-        else:
-            damage = _damage("AAC blocks do not end where the data ends", body, best.end)
+        walk = self._best_walk(body, header)
+        blocks, damage, tail = walk.blocks, None, _tail(body, header.at, walk.end)
+        if walk.row is None:
+            damage = _damage("AAC blocks do not end where the data ends", body, walk.end)
             # The count is wrong or the answer is cut. Padding shows the end of the last block as well as a count,
             # the end of the body does not.
-            ended = tail.zeros and best.end < len(body) and not best.followed
+            ended = tail.zeros and walk.end < len(body) and not walk.followed
             if not (ended and blocks and blocks[-1].likely):
-                blocks, tail = blocks[: best.proven], _Tail(len(body), zeros=True, aligned=True)
+                blocks, tail = blocks[: walk.proven], _Tail(len(body), zeros=True, aligned=True)
         whole = [block for block in blocks if block.data]
         if damage is None and len(whole) < len(blocks):
             lacking = next(block for block in blocks if not block.data)
@@ -320,37 +310,44 @@ class AudioReader:
             damage = _damage(message, body, lacking.offset)
         return self._padded(header, whole, tail)._replace(damage=damage)
 
-    def _best_walk(self, body: bytes, at: int, ends: dict[int, int]) -> tuple[_Walk, _Reading]:
+    def _best_walk(self, body: bytes, header: _Header) -> _Walk:
+        targets = {row: header.data + header.sizes[row] for row in self._rows()}
         tried: list[tuple[_Walk, _Reading]] = []
         for reading in (self._reading, *_READINGS):
-            walk = _walk(body, at, reading)
-            if walk.end in ends and walk.blocks and walk.likely == len(walk.blocks):
-                return walk, reading
+            walk = _walk(body, header.data, targets, reading)
             tried.append((walk, reading))
-        return max(tried, key=lambda one: (one[0].end in ends, one[0].proven, one[0].likely))
+            if walk.row is not None and walk.likely == len(walk.blocks):
+                break
+        else:
+            tried.sort(key=lambda one: (one[0].row is None, -one[0].proven, -one[0].likely))
+            walk, reading = tried[0]
+        if walk.row is not None:
+            self._row, self._reading = walk.row, reading
+        return walk
 
-    def _begin_with_extra_zero(self, raw: list[bytes], *, learn: bool) -> bool:
-        """Return whether the 0x00 that raw frames begin with is extra.
+    def _vote(self, raw: list[bytes], *, whole: bool) -> bool | None:
+        """Return whether the 0x00 that raw frames begin with is extra; None where no frame of a damaged answer tells.
 
         A frame of one channel begins with 00 or 01 by itself, so all blocks of an answer vote: with an extra zero,
         a frame's own first byte follows in each. An encoder's first frame begins with another element, and
         where one does, 00 and that could as well be a frame of one channel: those do not vote.
         """
-        if not raw or any(frame[0] for frame in raw):
+        if any(frame[0] for frame in raw):
             return False
         voters = [
             frame for frame in raw[1:] if len(frame) < 2 or frame[1] >> 5 not in _OTHER_ELEMENTS
         ]
-        if not voters and self._zero_first is not None:
-            return self._zero_first
+        if not voters and (self._extra_zero is not None or not whole):
+            return self._extra_zero
         extra = all(len(frame) > 1 and frame[1] in _FIRST_BYTES for frame in voters or raw)
-        if voters and learn:
-            self._zero_first = extra
+        if voters and whole:
+            self._extra_zero = extra
         return extra
 
 
-def _walk(body: bytes, at: int, reading: _Reading) -> _Walk:
+def _walk(body: bytes, at: int, targets: dict[int, int], reading: _Reading) -> _Walk:
     blocks: list[_Block] = []
+    ends: dict[int, int] = {}  # -> blocks up to there
     while (followed := body[at : at + 2] in _BLOCKS) and at + 8 <= len(body):
         length, *info = _BLOCK.unpack_from(body, at)
         padding, au_info = (info[0] << 8 | info[1], info[2]) if reading.wide else info[:2]
@@ -367,7 +364,12 @@ def _walk(body: bytes, at: int, reading: _Reading) -> _Walk:
             likely = False
         blocks.append(_Block(at, frame, not au_info, padding_zero, likely))
         at = end
-    return _Walk(blocks, at, followed)
+        ends[at] = len(blocks)
+    for row, target in targets.items():
+        if target in ends:  # blocks behind it are leavings in the padding
+            count = ends[target]
+            return _Walk(blocks[:count], target, row, followed=count < len(blocks))
+    return _Walk(blocks, at, None, followed)
 
 
 def _behind_au_header(data: bytes) -> bytes:
