@@ -298,9 +298,9 @@ class AudioReader:
         blocks, damage, tail = walk.blocks, None, _tail(body, header.at, walk.end)
         if walk.row is None:
             damage = _damage("AAC blocks do not end where the data ends", body, walk.end)
-            # The count is wrong or the answer is cut. Padding shows the end of the last block as well as a count,
-            # the end of the body does not.
-            ended = tail.zeros and walk.end < len(body) and not walk.followed
+            # The count is wrong or the answer is cut. Padding to 4096 shows the end of the last block as well as a
+            # count; the end of the body does not, nor do zeros before it, which a frame can hold.
+            ended = tail.zeros and tail.aligned and tail.next > walk.end and not walk.followed
             if not (ended and blocks and blocks[-1].likely):
                 blocks, tail = blocks[: walk.proven], _Tail(len(body), zeros=True, aligned=True)
         whole = [block for block in blocks if block.data]
