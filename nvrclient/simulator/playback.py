@@ -162,14 +162,13 @@ class PlaybackDesk:
         """Write what playaudio.cgi brings; None: nothing at all."""
         readings, tape, now = self.readings.playback, recording.audio, hundredths(self.clock())
         reel = playback.reel(camera, audio=True)
-        if reel.next is None and tape.count(now):
-            # Sound begins where the video did, or will.
-            video = playback.reel(camera)
-            playback.begin(video, recording.video, now)
-            first = min(max(video.first, 0), recording.video.count(now) - 1)
-            after = max(video.first - first, 0)
-            reel.next = tape.holding(recording.video.item(first).begins, now) + after
-        sound = self._next(tape, reel, 1, now) if tape.count(now) else readings.without_audio
+        sound: RecordedSound | Nothing = readings.without_audio
+        if not tape.is_blank:
+            if reel.next is None:  # sound begins where the video did, or will
+                video = playback.reel(camera)
+                playback.begin(video, recording.video, now)
+                reel.next = tape.holding(recording.video.begins(max(video.first, 0)), now)
+            sound = self._next(tape, reel, 1, now)
         if sound is Nothing.NO_CONTENT:
             return None
         if sound is Nothing.EMPTY:
@@ -208,10 +207,11 @@ class PlaybackDesk:
 
 def _again(tape: Tape[_T], reel: Reel, now: int) -> _T | None:
     """Give the item that a reel brought last, or would have; None where nothing was recorded."""
-    number = reel.next if reel.sent is None else reel.sent
-    assert number is not None
     count = tape.count(now)
-    return tape.item(min(max(number, 0), count - 1)) if count else None
+    number = reel.next if reel.sent is None else reel.sent
+    if number is None or not count:
+        return None
+    return tape.item(min(max(number, 0), count - 1))
 
 
 def _damaged(body: bytes, fault: PlaybackFault | None) -> Answer:

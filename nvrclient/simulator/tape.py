@@ -76,6 +76,11 @@ class Tape(Generic[ItemT_co]):
         return None if end is None else track.count(end)
 
     @property
+    def is_blank(self) -> bool:
+        """Whether nothing was ever recorded on it."""
+        return not self._tracks
+
+    @property
     def last_track(self) -> int:
         """The number of the first item of the last track."""
         return self._firsts[-1]
@@ -87,6 +92,11 @@ class Tape(Generic[ItemT_co]):
         last = self._last_count
         return self._firsts[-1] + (self._tracks[-1][0].count(now) if last is None else last)
 
+    def begins(self, number: int) -> int:
+        """When an item begins, even if there is none yet."""
+        index = bisect_right(self._firsts, number) - 1
+        return self._tracks[index][0].begins(number - self._firsts[index])
+
     def item(self, number: int) -> ItemT_co:
         """Make an item."""
         index = bisect_right(self._firsts, number) - 1
@@ -94,7 +104,7 @@ class Tape(Generic[ItemT_co]):
 
     def last_begun(self, time: int, now: int) -> int:
         """Find the last item that begins at or before a time; -1 before the first."""
-        return bisect_right(range(self.count(now)), time, key=self._begins) - 1
+        return bisect_right(range(self.count(now)), time, key=self.begins) - 1
 
     def holding(self, time: int, now: int) -> int:
         """Find the item that holds a time, in a gap the one behind it; at the end there may be none yet."""
@@ -108,10 +118,6 @@ class Tape(Generic[ItemT_co]):
         until = sys.maxsize if until is None else until
         first = 0 if since is None else self.holding(since, until)
         for number in range(first, self.count(until)):
-            if self._begins(number) >= until:
+            if self.begins(number) >= until:
                 return
             yield self.item(number)
-
-    def _begins(self, number: int) -> int:
-        index = bisect_right(self._firsts, number) - 1
-        return self._tracks[index][0].begins(number - self._firsts[index])
