@@ -56,15 +56,15 @@ MAX_CHUNKS = 16
 _ALIGNMENT = 4096
 _SAMPLES, _FRAMES, _STREAM = b"\xff\x03", b"\xff\x13", b"\xff\x12"
 _BLOCKS = (b"\xff\x14", b"\xff\x04")
-_U16 = Struct(">H")
-_U32 = Struct(">I")
+_FRONT = Struct(">2xHI")  # camera number, the first row that may be the size
 _ROWS = Struct(">I4BII4BB3xI")  # start … the row after the codec
 _BLOCK = Struct(">2xHBBB")
 _ZEROS = re.compile(rb"\0*")
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _AU_HEADER = b"\x00\x10"  # AU-headers-length in bits: one header (RFC 3640 3.2.1)
-_FIRST_BYTES = (0x00, 0x01, 0x20, 0x21)  # of a raw frame: SCE or CPE with tag 0, and one more bit
-_OTHER_ELEMENTS = (0b110, 0b100, 0b101)  # FIL, DSE, PCE: what else a frame can begin with
+# Of a raw frame: SCE or CPE with tag 0 and one more bit; else DSE, PCE or FIL, 3 bits each.
+_FIRST_BYTES = (b"\x00", b"\x01", b"\x20", b"\x21")
+_OTHER_FIRST_BYTES = [bytes((byte,)) for byte in range(0x80, 0xE0)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,9 +222,8 @@ class AudioReader:
             return _Chunk(None, [], len(body), header)
         tail = _tail(body, at, header.data)
         # An unused row need not be zero: once the right one is known, it alone says that there is nothing.
-        known = self._row is not None and not header.sizes[self._row] and tail.zeros
-        empty = known or not any(header.sizes)
-        if empty and body[header.data : header.data + 2] not in _BLOCKS:
+        told = self._row is not None and not header.sizes[self._row] and tail.zeros
+        if (told or not any(header.sizes)) and body[header.data : header.data + 2] not in _BLOCKS:
             return self._padded(header, [], tail)
         if header.codec is Codec.AAC:
             return self._frames(body, header)
@@ -251,15 +250,10 @@ class AudioReader:
         zone = zone_of(minus=bool(sign), hours=hours, minutes=minutes)
         if not is_aac and kind > 1:
             return _damage(f"codec {kind} is neither G.726 (0) nor G.711 (1)", body, rows + 20)
-        return _Header(
-            camera=_U16.unpack_from(body, at + 2)[0],
-            codec=Codec.AAC if is_aac else (Codec.G726, self._law)[kind],
-            start=(_EPOCH + timedelta(seconds=start)).astimezone(zone),
-            end=(_EPOCH + timedelta(seconds=end)).astimezone(zone),
-            at=at,
-            data=data,
-            sizes=(_U32.unpack_from(body, at + 4)[0], second, third),
-        )
+        camera, first = _FRONT.unpack_from(body, at)
+        codec = Codec.AAC if is_aac else self._law if kind else Codec.G726
+        begin, finish = [(_EPOCH + timedelta(seconds=s)).astimezone(zone) for s in (start, end)]
+        return _Header(camera, codec, begin, finish, at, data, (first, second, third))
 
     def _rows(self) -> list[int]:
         """Return the rows of the size, the one that held first."""
@@ -300,14 +294,12 @@ class AudioReader:
             damage = _damage("AAC blocks do not end where the data ends", body, walk.end)
             # The count is wrong or the answer is cut. Padding to 4096 shows the end of the last block as well as a
             # count; the end of the body does not, nor do zeros before it, which a frame can hold.
-            ended = tail.zeros and tail.aligned and tail.next > walk.end and not walk.followed
+            ended = tail.zeros and tail.aligned and tail.next > walk.end
             if not (ended and blocks and blocks[-1].likely):
                 blocks, tail = blocks[: walk.proven], _Tail(len(body), zeros=True, aligned=True)
         whole = [block for block in blocks if block.data]
-        if damage is None and len(whole) < len(blocks):
-            lacking = next(block for block in blocks if not block.data)
-            message = f"{len(blocks) - len(whole)} of {len(blocks)} AAC blocks hold no frame"
-            damage = _damage(message, body, lacking.offset)
+        for lacking in (block for block in blocks if not block.data):
+            damage = damage or _damage("an AAC block holds no frame", body, lacking.offset)
         return self._padded(header, whole, tail)._replace(damage=damage)
 
     def _best_walk(self, body: bytes, header: _Header) -> _Walk:
@@ -334,13 +326,11 @@ class AudioReader:
         """
         if any(frame[0] for frame in raw):
             return False
-        voters = [
-            frame for frame in raw[1:] if len(frame) < 2 or frame[1] >> 5 not in _OTHER_ELEMENTS
-        ]
+        voters = [frame for frame in raw[1:] if frame[1:2] not in _OTHER_FIRST_BYTES]
         if not voters and (self._extra_zero is not None or not whole):
             return self._extra_zero
-        extra = all(len(frame) > 1 and frame[1] in _FIRST_BYTES for frame in voters or raw)
-        if voters and whole:
+        extra = all(frame[1:2] in _FIRST_BYTES for frame in voters or raw)
+        if voters:
             self._extra_zero = extra
         return extra
 

@@ -251,6 +251,37 @@ def test_the_first_block_and_other_elements_do_not_vote() -> None:
             assert read(aac(frames, Form(extra_zero=extra_zero))) == frames
 
 
+def hand(*frames: str) -> tuple[bytes, ...]:
+    return tuple(map(bytes.fromhex, frames))
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        hand("4C 07", "21 1B 07", "20 1A 07", "01 11 07", "00 11 07"),  # whatever the first is
+        hand("21 07", "80 12 07", "A0 13 07", "DE 02 07", "21 1B 07"),  # DSE, PCE, FIL
+    ],
+)
+def test_an_extra_zero_by_the_other_votes(frames: tuple[bytes, ...]) -> None:
+    assert read(aac(frames, Form(extra_zero=True))) == frames
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        hand("00 21 07", "01 20 07", "01 01 07"),  # not every block begins with 00
+        hand("00 14 07", "00 3F 07", "00 21 07"),
+        hand("00 21 07", "00 21 07", "00"),
+        hand("00 D4 07", "00 92 07", "00 A1 07"),  # nobody votes
+        hand("00 D4 07"),
+        hand("00"),
+    ],
+)
+def test_zeros_that_are_not_extra(frames: tuple[bytes, ...]) -> None:
+    for padding in ("aligned", "missing"):
+        assert read(aac(frames, Form(padding=padding))) == frames
+
+
 def test_without_votes_what_earlier_answers_showed_holds() -> None:
     only_fill = aac([STEREO[0]], Form(extra_zero=True))
     reader = AudioReader()
@@ -258,7 +289,9 @@ def test_without_votes_what_earlier_answers_showed_holds() -> None:
     read(aac(STEREO[60:70], Form(extra_zero=True)), reader)
     assert read(only_fill, reader) == (STEREO[0],)
     quiet = bytes.fromhex("00 D4 07")
+    assert read(only_fill, reader) == (STEREO[0],)
     read(aac([quiet, bytes.fromhex("00 4C 07"), quiet]), reader)
+    assert read(only_fill, reader) == (b"\0" + STEREO[0],)
     assert read(aac([quiet, quiet]), reader) == (quiet, quiet)
 
 
@@ -267,12 +300,43 @@ def test_an_extra_zero_between_au_header_and_frame() -> None:
     assert read(aac(MONO[60:80], form)) == MONO[60:80]
 
 
-def test_an_au_header_may_leave_padding_uncounted() -> None:
-    data = be(16, 2) + be(3 << 3, 2) + bytes.fromhex("01 18 07")
-    piece = be(0xFF14, 2) + be(16, 2) + bytes((0, 1, 0, 0)) + data + b"\0"
-    body = bytearray(aac([bytes.fromhex("01 18 20 07")] * 2, Form(au_header=True)))
-    body[68:84] = piece
-    assert read(bytes(body)) == (bytes.fromhex("01 18 07"), bytes.fromhex("01 18 20 07"))
+def au_block(size: int, data: str) -> bytes:
+    """Write a block with an AU header of `size`, without padding."""
+    written = be(16, 2) + be(size << 3, 2) + bytes.fromhex(data)
+    return be(0xFF14, 2) + be(8 + len(written), 2) + bytes((0, 1, 0, 0)) + written
+
+
+def with_first_block(first: bytes) -> bytes:
+    whole = aac([], Form(padding="missing", size=len(first) + len(block(MONO[60], AU))))
+    return whole + first + block(MONO[60], AU) + bytes(99)
+
+
+AU = Form(au_header=True)
+
+
+@pytest.mark.parametrize("frame", ["01 18 07", "00 18 07"])
+def test_an_au_header_may_leave_padding_uncounted(frame: str) -> None:
+    first = au_block(3, frame + "00")
+    assert read(with_first_block(first)) == (bytes.fromhex(frame), MONO[60])
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        au_block(2, "01 18 07"),
+        au_block(4, "01 18 07"),
+        au_block(1, "00 18 07"),
+        au_block(0, ""),
+        block(b"\x21" + au_block(3, "01 18 07")[8:]).replace(b"\0\0\0\0", b"\0\1\0\0"),
+        be(0xFF14, 2) + be(8, 2) + bytes(4),
+        be(0xFF14, 2) + be(8, 2) + bytes((0, 1, 0, 0)),
+    ],
+)
+def test_an_au_header_that_does_not_fit(first: bytes) -> None:
+    answer = AudioReader().read(with_first_block(first))
+    assert blocks_of(answer) == (MONO[60],)
+    assert answer.damage is not None
+    assert answer.damage.offset == 68
 
 
 @pytest.mark.parametrize(
@@ -340,6 +404,25 @@ def test_the_reading_that_held_is_tried_first(monkeypatch: pytest.MonkeyPatch) -
     seen.clear()
     read(body, reader)
     assert len(seen) == 1
+
+
+def test_blocks_without_padding_under_every_reading_before() -> None:
+    frames = tuple(frame for frame in MONO if len(frame) % 4 == 0)[:5]
+    for before in readings(size_row=0, block_id=0xFF14):
+        reader = AudioReader()
+        read(aac(MONO[61:70], before), reader)
+        for form in readings(size_row=0, block_id=0xFF14):
+            assert read(aac(frames, form), reader) == frames, (before, form)
+            read(aac(MONO[61:70], before), reader)
+
+
+def test_the_row_that_held_comes_first() -> None:
+    for row, other in ((1, 4), (2, 4), (2, 20)):
+        reader = AudioReader()
+        body = bytearray(samples(G711, 1, Form(size_row=row)))
+        read(bytes(body), reader)
+        body[other : other + 4] = be(8050, 4)  # fits too, with zeros of the padding
+        assert read(bytes(body), reader) == (G711,)
 
 
 # Times
@@ -420,6 +503,14 @@ def test_several_chunks(padding: str) -> None:
     assert [piece.codec for piece in answer.pieces] == ["AAC", "PCMU", "AAC", "G726"]
     assert blocks_of(answer) == (*STEREO[:40], G711, *STEREO[40:80], G711[:4000])
     assert reader.padding_bad == (0 if padding == "aligned" else 5)
+
+
+def test_padding_counts_from_the_chunk() -> None:
+    reader = AudioReader()
+    parts = [aac(STEREO[:9], Form(padding="missing")), samples(G711, 1), aac(STEREO[9:20])]
+    answer = reader.read(b"".join(parts))
+    assert blocks_of(answer) == (*STEREO[:9], G711, *STEREO[9:20])
+    assert reader.padding_bad == 1
 
 
 def test_all_blocks_of_an_answer_vote() -> None:
@@ -510,6 +601,40 @@ def test_a_lie_about_the_size_and_no_padding_costs_the_last_frame() -> None:
     assert answer.damage is not None
 
 
+def test_the_first_damage_is_told() -> None:
+    answer = AudioReader().read(aac(STEREO[:9], Form(size=5)) + samples(G711, 1)[:3000])
+    assert blocks_of(answer) == STEREO[:9]
+    assert answer.damage is not None
+    assert answer.damage.offset == 68 + sum(len(block(frame)) for frame in STEREO[:9])
+
+
+def test_a_lie_about_the_size_of_one_block() -> None:
+    """Nothing shows how its Length is read: it is given whole or not at all."""
+    for form in readings(size_row=0, block_id=0xFF14, extra_zero=False):
+        for known in (False, True):
+            reader = AudioReader()
+            if known:
+                read(aac(MONO[61:70], replace(form, length_from=8 - form.length_from % 8)), reader)
+            answer = reader.read(aac([STEREO[62]], replace(form, size=9)))
+            assert blocks_of(answer) in {(), (STEREO[62],)}, form
+
+
+def test_a_last_block_that_contradicts_itself_needs_the_count() -> None:
+    frame = bytes.fromhex("21 1B 07")
+    body = aac([STEREO[60], frame]).replace(frame + b"\0", frame + b"\x99")
+    assert read(body) == (STEREO[60], frame)
+    answer = AudioReader().read(body[:4] + be(77, 4) + body[8:])
+    assert blocks_of(answer) == (STEREO[60],)
+
+
+def test_a_cut_at_4096_is_no_padding() -> None:
+    frame = b"\x21" * 4028
+    for length_from in (0, 8):
+        body = aac([frame], Form(length_from=length_from))
+        assert read(body) == (frame,)
+        assert AudioReader().read(body[:4096]).pieces == ()
+
+
 def test_blocks_without_a_frame_are_dropped() -> None:
     good = Form(au_header=True)
     body = bytearray(aac(STEREO[:6], good))
@@ -558,7 +683,16 @@ CUT_FORMS = [
 ]
 
 
-@pytest.mark.parametrize("frames", [STEREO[:3], MONO[:3], MONO[60:63]])
+@pytest.mark.parametrize(
+    "frames",
+    [
+        STEREO[:3],
+        MONO[:3],
+        MONO[60:63],
+        tuple(frame for frame in MONO if len(frame) % 4 == 0)[:3],
+        tuple(frame for frame in STEREO if len(frame) % 4 == 3)[:2],
+    ],
+)
 def test_every_cut_of_aac(frames: tuple[bytes, ...]) -> None:
     for form in CUT_FORMS:
         whole = replace(form, padding="missing")
@@ -634,6 +768,9 @@ def test_hostile_answers_cost_linear_work(monkeypatch: pytest.MonkeyPatch) -> No
             counter.calls = 0
             assert AudioReader().read((header + piece * blocks) * chunks).damage is not None
             assert counter.calls <= 17 * (MAX_BLOCKS + 1) * MAX_CHUNKS
+    for length in range(8):
+        piece = be(0xFF14, 2) + be(length, 2) + bytes(4)
+        assert audio._walk(piece * 99, 0, {}, audio._READINGS[0]).blocks == []
     nested = header * 10_000
     counter.calls = 0
     assert AudioReader().read(nested).damage is not None
