@@ -627,6 +627,12 @@ def test_a_last_block_that_contradicts_itself_needs_the_count() -> None:
     assert blocks_of(answer) == (STEREO[60],)
 
 
+def test_the_count_outweighs_what_contradicts_itself() -> None:
+    frame = STEREO[60][:22] + b"\x07"
+    body = aac([frame], Form(length_from=8)).replace(frame + b"\0", frame + b"\x99")
+    assert read(body) == (frame,)
+
+
 def test_a_cut_at_4096_is_no_padding() -> None:
     frame = b"\x21" * 4028
     for length_from in (0, 8):
@@ -640,8 +646,10 @@ def test_blocks_without_a_frame_are_dropped() -> None:
     body = bytearray(aac(STEREO[:6], good))
     second = body.index(b"\xff\x14", 80)
     body[second + 10] = 0xF0  # the AU header's size is past the end
+    fourth = second + len(block(STEREO[1], good) + block(STEREO[2], good))
+    body[fourth + 10] = 0xF0
     answer = AudioReader().read(bytes(body))
-    assert blocks_of(answer) == (STEREO[0], *STEREO[2:6])
+    assert blocks_of(answer) == (STEREO[0], STEREO[2], *STEREO[4:6])
     assert answer.damage is not None
     assert answer.damage.offset == second
     empty = be(0xFF14, 2) + be(8, 2) + bytes(4)
