@@ -39,6 +39,7 @@ from nvrclient.frames import (
     VideoFrame,
 )
 from nvrclient.live import LiveStream
+from nvrclient.playback import Playback
 from nvrclient.session import Session, connect
 from nvrclient.stream import StreamStats
 
@@ -61,6 +62,7 @@ __all__ = [
     "NalUnit",
     "NoRecordingError",
     "Operation",
+    "Playback",
     "ProtocolError",
     "RecorderBusyError",
     "RecorderInfo",

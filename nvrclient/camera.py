@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal, get_args
 
 from nvrclient.connection import Connection
@@ -9,6 +10,7 @@ from nvrclient.frames import Codec
 from nvrclient.live import LiveStream
 from nvrclient.live.buffer import POLICIES, WhenFull
 from nvrclient.live.wanted import Wanted
+from nvrclient.playback import Playback
 
 TransportOption = Literal["http", "udp", "auto"]
 
@@ -82,6 +84,27 @@ class Camera:
             ),
             when_full=when_full,
             buffer_bytes=buffer_bytes,
+        )
+
+    def playback(
+        self,
+        start: datetime | None = None,
+        *,
+        end: datetime | None = None,
+        audio: bool = False,
+        speed: float | None = 1.0,
+    ) -> Playback:
+        """Return a playback of this camera's recordings, not yet open: ``async with`` it (specification chapter 3).
+
+        `start`, `end`: aware datetimes; without `start` it begins where the recorder does. It begins with the GOP that
+        holds `start`, whose earlier pictures come with ``shown=False``; pictures after `end` are not given.
+        `audio`: have it too, in the order of time. `speed`: 1.0 gives pictures at the pace they were recorded, 2.0 at
+        twice that, None as fast as the recorder and the consumer are.
+
+        It has a UID of its own. Raises ValueError or TypeError for an option that can mean nothing.
+        """
+        return Playback(
+            self._connection, self._owner, (self.number,), start, end, audio=audio, speed=speed
         )
 
 

@@ -117,6 +117,7 @@ class Connection:
         self.streams: set[Closable] = set()
         self.codecs: dict[int, Codec] = {}  # found out, by camera
         self.channels = options.channels  # cameras the recorder supports, once known
+        self.channels_asked = False
         self._credentials = Credentials(username, password)
         self._table = UidTable(options.max_uids)
         self._uid_lock = asyncio.Lock()  # over choosing a UID

@@ -7,7 +7,7 @@ import ssl
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Mapping
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any, Literal, Self, cast
 
@@ -18,6 +18,7 @@ from nvrclient.commands.command import Command, Uid
 from nvrclient.connection import Connection, SessionStats
 from nvrclient.frames import CameraStatus
 from nvrclient.options import Options, Secret
+from nvrclient.playback import Playback
 from nvrclient.registered import registered_cameras
 from nvrclient.stream import Openable
 from nvrclient.transport import tls
@@ -180,6 +181,22 @@ class Session(Openable):
         Raises ValueError for a number that no recorder can have, RuntimeError when the session is not open.
         """
         return Camera(self._opened(), self, number)
+
+    def playback(
+        self,
+        cameras: Iterable[int],
+        start: datetime | None = None,
+        *,
+        end: datetime | None = None,
+        audio: bool = False,
+        speed: float | None = 1.0,
+    ) -> Playback:
+        """Return a playback of up to 16 cameras that move in step, on one UID; otherwise as ``Camera.playback``.
+
+        Items come in the order of their times; ``item.camera`` says whose they are.
+        """
+        numbers = [self.camera(number).number for number in cameras]
+        return Playback(self._opened(), self, numbers, start, end, audio=audio, speed=speed)
 
     async def cameras(self) -> list[CameraStatus]:
         """Return the cameras registered in the recorder (as_getinfo.cgi: seen on recorders, not specified).

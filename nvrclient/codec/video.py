@@ -16,6 +16,7 @@ from nvrclient.codec.access_unit import AccessUnit, Assembler
 from nvrclient.codec.depacketizer import Depacketizer
 from nvrclient.codec.jpeg import parse_live_jpeg
 from nvrclient.codec.parameter_sets import video_format
+from nvrclient.codec.random_access import SET_TYPES, is_key, is_leading
 from nvrclient.errors import ProtocolError
 from nvrclient.frames import (
     Codec,
@@ -38,12 +39,6 @@ _DEPACKETIZERS: dict[Codec, Callable[[], Depacketizer]] = {
     Codec.H264: h264.H264Depacketizer,
     Codec.H265: h265.H265Depacketizer,
 }
-_SET_TYPES = {Codec.H264: (h264.SPS, h264.PPS), Codec.H265: (h265.VPS, h265.SPS, h265.PPS)}
-_KEY_TYPES = {
-    Codec.H264: frozenset({h264.IDR}),
-    Codec.H265: frozenset(range(h265.BLA_W_LP, h265.CRA + 1)),
-}
-_LEADING_TYPES = frozenset({h265.RASL_N, h265.RASL_R})
 
 
 class VideoTrack:
@@ -162,7 +157,7 @@ class VideoTrack:
         if self._waiting or self._assembler.lost or (unit.opens and self._last is not None):
             return unit.nal_units if self._can_start(unit) else []
         if self._skip_leading and (
-            not unit.has_slice or any(nal.type in _LEADING_TYPES for nal in unit.nal_units)
+            not unit.has_slice or is_leading(unit.nal_units, self._assembler.codec)
         ):
             return []
         return unit.nal_units
@@ -219,17 +214,17 @@ class VideoTrack:
             self._waiting = False
             self._skip_leading = codec is Codec.H265
         elif self._skip_leading:
-            if any(nal.type in _LEADING_TYPES for nal in unit.nal_units):
+            if is_leading(unit.nal_units, codec):
                 self._drop("leading")
                 return
-            self._skip_leading = not _is_key(unit, codec)
+            self._skip_leading = not is_key(unit.nal_units, codec)
         self._give(
             tuple(unit.nal_units),
             b"",
             unit.timestamp,
             self._format_with(unit, codec),
             now,
-            keyframe=_is_key(unit, codec),
+            keyframe=is_key(unit.nal_units, codec),
             told=unit.extension is not None,
         )
 
@@ -280,10 +275,10 @@ class VideoTrack:
     def _can_start(self, unit: AccessUnit) -> bool:
         """Whether decoding can start at this picture: a key frame with its sets, or with those given before."""
         codec = self._assembler.codec if self._assembler is not None else None
-        if codec is None or not _is_key(unit, codec):
+        if codec is None or not is_key(unit.nal_units, codec):
             return False
         present = {nal.type for nal in unit.nal_units}
-        return all(kind in present or kind in self._sets for kind in _SET_TYPES[codec])
+        return all(kind in present or kind in self._sets for kind in SET_TYPES[codec])
 
     def _format_with(self, unit: AccessUnit, codec: Codec) -> VideoFormat | None:
         """Take the picture's parameter sets, if it has any; return the format from here on."""
@@ -294,7 +289,7 @@ class VideoTrack:
         if all(self._sets.get(kind) == sets for kind, sets in brought.items()):
             return self.format
         self._sets.update(brought)
-        sets = [data for kind in _SET_TYPES[codec] for data in self._sets.get(kind, ())]
+        sets = [data for kind in SET_TYPES[codec] for data in self._sets.get(kind, ())]
         return video_format(codec, sets)
 
     def _forget_stale_sets(self, unit: AccessUnit) -> None:
@@ -327,8 +322,3 @@ class VideoTrack:
         """Packets and parts that could not be used."""
         current = self._assembler.malformed.values() if self._assembler is not None else ()
         return sum(self.malformed.values()) + sum(current)
-
-
-def _is_key(unit: AccessUnit, codec: Codec) -> bool:
-    kinds = _KEY_TYPES[codec]
-    return any(nal.type in kinds for nal in unit.nal_units)

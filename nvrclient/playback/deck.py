@@ -1,0 +1,176 @@
+"""The recorder's side of one playback: a UID of its own, and the commands that move it, in their documented order.
+
+Whoever calls sends one command at a time. Nothing is sent twice blindly: a command lost on the way may have moved
+the recorder, so the position is told again (`place`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime
+
+import anyio
+
+from nvrclient.answers import check
+from nvrclient.commands import playback as commands
+from nvrclient.commands.command import Command, Uid
+from nvrclient.connection import Connection, UidGoneError
+from nvrclient.errors import CommandError, NVRError
+from nvrclient.playback.motion import Motion
+from nvrclient.registered import registered_cameras
+from nvrclient.transport.http import Reply
+from nvrclient.uids import UidSlot
+
+logger = logging.getLogger("nvrclient.playback")
+
+MAX_GOP = 32 << 20
+"""Bytes of an answer with video: ten seconds of a 4K camera at its highest rate."""
+
+MAX_AUDIO = 1 << 20
+"""Bytes of an answer with audio; a second of it is 16 KB."""
+
+MAX_STEP = 8
+"""Fastest step of fast forward and reverse (chapter 7, TLV 0x000D)."""
+
+STOP_TIME = 1.0
+"""Seconds for STOP; then the UID is given back all the same."""
+
+_COUNTS = (16, 32, 64, 128, 4, 8, 9, 24)
+"""Cameras a recorder may support, where it does not say: the usual ones first."""
+
+
+class Deck:
+    """See the module. `open` it, move it, ask it for data, `close` it."""
+
+    def __init__(self, connection: Connection, cameras: Sequence[int]) -> None:
+        self.cameras = tuple(cameras)
+        self.paused = False
+        self._connection = connection
+        self._slot: UidSlot | None = None
+        self._started = False  # PLAY or GOTODATE was sent: STOP is owed
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it holds a UID that lives."""
+        return self._slot is not None
+
+    def __str__(self) -> str:
+        return (
+            f"playback of camera{'s'[: len(self.cameras) - 1]} {', '.join(map(str, self.cameras))}"
+        )
+
+    async def open(self) -> None:
+        """Take a UID and say which cameras are played on it (3.2.3).
+
+        Raises SessionLimitError, CommandError, UidGoneError, and what a login raises.
+        """
+        if self._slot is not None:
+            return
+        slot = await self._connection.lease_playback()
+        slot.watchers.add(self._lost)
+        self._slot, self._started, self.paused = slot, False, False
+        try:
+            await self._choose_cameras()
+        except BaseException:
+            self._release()
+            raise
+
+    async def place(self, position: datetime | None, motion: Motion, steps: int) -> None:
+        """Play from a position in this motion, whatever the recorder did before; None: from where it begins."""
+        await self.open()
+        if position is None:
+            await self.send(commands.play)
+        else:
+            await self.send(lambda uid: commands.go_to(uid, position))
+        self._started, self.paused = True, False
+        if position is None or motion is Motion.FORWARD:
+            return
+        await self.move(position, motion, steps)
+
+    async def move(self, position: datetime, motion: Motion, times: int) -> None:
+        """Reverse once, or fast forward or reverse so many steps, from the picture at `position` (3.2.5, 3.2.9)."""
+        if motion is Motion.REVERSE:
+            await self.send(lambda uid: commands.reverse(uid, position))
+            return
+        forward = motion is Motion.FAST_FORWARD
+        for _ in range(times):
+            await self.send(lambda uid: commands.fast(uid, position, forward=forward))
+
+    async def pause(self, shown: datetime) -> None:
+        """Pause at the picture shown (3.2.6)."""
+        await self.send(lambda uid: commands.pause(uid, shown))
+        self.paused = True
+
+    async def step(self, shown: datetime, *, forward: bool) -> None:
+        """Say that the picture after or before the one shown is wanted (3.2.7)."""
+        await self.send(lambda uid: commands.step(uid, shown, forward=forward))
+
+    async def video(self, camera: int) -> Reply:
+        """Ask for the next GOP (3.2.1). Errors as `send`, but 204 is an answer: nothing there."""
+        return await self.send(lambda uid: commands.next_gop(uid, camera), limit=MAX_GOP)
+
+    async def audio(self, camera: int) -> Reply:
+        """Ask for the next second of audio (3.2.2); as `video`."""
+        return await self.send(lambda uid: commands.next_audio(uid, camera), limit=MAX_AUDIO)
+
+    async def send(self, make: Callable[[Uid], Command], *, limit: int = MAX_AUDIO) -> Reply:
+        """Send a command under the UID. Raises UidGoneError where it is gone, and for an answer that is an error."""
+        slot = self._slot
+        if slot is None:
+            raise UidGoneError
+        reply = await self._connection.ask(make, slot, lane="playback", limit=limit)
+        check(make(slot.uid), reply)
+        return reply
+
+    async def close(self, position: datetime | None) -> None:
+        """Send STOP (3.2.10), where playback was started, and give the UID back; bounded in time."""
+        slot = self._slot
+        if slot is None:
+            return
+        try:
+            if self._started:
+                when = position or self._connection.host_time()
+                with (
+                    anyio.move_on_after(STOP_TIME, shield=True),
+                    suppress(NVRError, UidGoneError, ValueError),
+                ):
+                    await self.send(lambda uid: commands.stop(uid, when))
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        slot, self._slot = self._slot, None
+        if slot is not None:
+            slot.watchers.discard(self._lost)
+            self._connection.release_playback(slot)
+
+    def _lost(self) -> None:
+        """The UID is gone: the next command takes another."""
+        if self._slot is not None:
+            self._slot.watchers.discard(self._lost)
+            self._slot = None
+
+    async def _choose_cameras(self) -> None:
+        """Send MASK; its length is the number of cameras the recorder supports, found out where it does not say."""
+        connection = self._connection
+        if connection.channels is None and not connection.channels_asked:
+            connection.channels_asked = True
+            with suppress(NVRError):
+                await registered_cameras(connection)
+        known = () if connection.channels is None else (connection.channels,)
+        counts = [count for count in (*known, *_COUNTS) if count >= max(self.cameras)]
+        refused: CommandError | None = None
+        for count in dict.fromkeys(counts or [max(self.cameras)]):
+            try:
+                await self.send(lambda uid, n=count: commands.choose_cameras(uid, self.cameras, n))  # type: ignore[misc]
+            except CommandError as error:
+                refused = refused or error
+                if error.status in {403, 404} or connection.options.channels is not None:
+                    break
+            else:
+                connection.channels = count
+                return
+        assert refused is not None
+        raise refused

@@ -1,0 +1,453 @@
+"""Keeps the lanes of a playback filled: what to ask for next, what the answers mean, and how to go on after a break.
+
+One request at a time is under way on a UID. It runs in a task of its own: a caller who is cancelled, or a control
+command that comes in between, never breaks one off in the middle unless it takes longer than `PATIENCE`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal, TypeVar
+
+from nvrclient.commands.playback import FIRST_YEAR
+from nvrclient.connection import Connection, UidGoneError
+from nvrclient.container.gop import GopReader, RecordedGop
+from nvrclient.errors import (
+    AuthenticationError,
+    CertificateMismatchError,
+    CommandError,
+    ConnectionFailedError,
+    NVRError,
+    RecorderBusyError,
+    SessionLimitError,
+    StreamEndedError,
+)
+from nvrclient.frames import AudioFrame, Discontinuity
+from nvrclient.playback.course import Course
+from nvrclient.playback.deck import Deck
+from nvrclient.playback.lane import TRIES, Lane
+from nvrclient.playback.motion import Motion
+
+logger = logging.getLogger("nvrclient.playback")
+
+PATIENCE = 1.0
+"""Seconds that a control command waits for the answer under way, before it breaks it off."""
+
+PROBES = (2.0, 10.0)
+"""Seconds by which the recorder is sent further back, where what it gives first does not hold the time asked for."""
+
+LIVE_EDGE = 60.0
+"""Seconds from now within which the recording may still be growing."""
+
+SHORT_PATIENCE = 1.0
+"""Seconds without anything new, at least, after which the recording has ended; a fifth more than a GOP where that is longer: a
+recorder may give each only when it could have been watched."""
+
+DRY_STEP = timedelta(seconds=10)
+"""How far the other cameras play on before one that had nothing more is asked again."""
+
+MAX_AHEAD = 64 << 20
+"""Bytes queued in all lanes together beyond which only a lane that is empty is filled."""
+
+FIRST_BACKOFF, MAX_BACKOFF = 1.0, 15.0
+"""Seconds between tries to go on after a break, doubled each time, with jitter."""
+
+MAX_UIDS_GONE = 3
+"""UIDs in a row that may be gone as soon as they were issued."""
+
+_FATAL = (AuthenticationError, CertificateMismatchError)
+_T = TypeVar("_T")
+
+
+class Fetcher:
+    """See the module. `changed` is called when the caller may have something to take."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        deck: Deck,
+        lanes: Sequence[Lane],
+        course: Course,
+        changed: Callable[[], None],
+    ) -> None:
+        self.answers = 0
+        self.bytes = 0
+        self.malformed = 0
+        self.reconnects = 0
+        self.failure: NVRError | None = None
+        self.is_reconnecting = False
+        self.told: deque[Discontinuity] = deque()  # at once, before whatever is queued
+        self.is_placed = False  # the recorder is where the course says
+        self._connection = connection
+        self._deck = deck
+        self._lanes = lanes
+        self._course = course
+        self._changed = changed
+        self._reader = GopReader()
+        self._task: asyncio.Task[None] | None = None
+        self._request: asyncio.Task[Any] | None = None
+        self._work = asyncio.Event()
+        self._probes = 0
+        self._broken_since: list[datetime | None] = []  # an outage that was told and is not over
+
+    # Running
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its task runs."""
+        return self._task is not None and not self._task.done()
+
+    def start(self) -> None:
+        """Fill the lanes from now on."""
+        if not self.is_running and self.failure is None:
+            self._task = self._connection.spawn(self._run(), str(self._deck))
+
+    def wake(self) -> None:
+        """The caller has taken something: there may be room."""
+        self._work.set()
+
+    async def stop(self) -> None:
+        """Ask for nothing more, and wait for the answer under way; what it brings is not taken."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait((self._task,))
+            self._task = None
+        request, self._request = self._request, None
+        if request is not None and not request.done():
+            await asyncio.wait((request,), timeout=PATIENCE)
+            if not request.done():
+                request.cancel()
+                await asyncio.wait((request,))
+            self.is_placed = False  # nobody knows whether the recorder has moved on
+
+    async def on_wire(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Do something on the wire, in a task of its own: the only one at a time."""
+        task = self._connection.spawn(work, f"{self._deck}: request")
+        self._request = task
+        return await self._connection.result(task)
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                if not self.is_placed:
+                    await self._recover(None)
+                job = self._next_job()
+                if job is None:
+                    await self._rest()
+                    continue
+                try:
+                    await self._fetch(*job)
+                except (UidGoneError, ConnectionFailedError) as broken:
+                    await self._recover(broken)
+                self._changed()
+        except NVRError as error:
+            self.failure = error
+        except Exception as bug:
+            logger.exception("%s: a bug in nvrclient", self._deck)
+            self.failure = NVRError(
+                f"{self._deck}: a bug in nvrclient ({type(bug).__name__}); its traceback is in the log"
+            )
+        finally:
+            self._changed()
+
+    def _next_job(self) -> tuple[Lane, Literal["video", "audio"]] | None:
+        now = self._connection.loop.time()
+        is_full = sum(lane.queued_bytes for lane in self._lanes) > MAX_AHEAD
+        self._ask_again()
+        for lane in sorted(self._lanes, key=lambda lane: lane.head() is not None):
+            if is_full and lane.head() is not None:
+                continue
+            if lane.wants_video(now) and not self._is_past_end(lane):
+                return lane, "video"
+            if lane.wants_audio():
+                return lane, "audio"
+        return None
+
+    def _is_past_end(self, lane: Lane) -> bool:
+        end, reached = self._course.end, lane.track.reached
+        if end is None or reached is None or reached <= end or self._course.motion.is_backward:
+            return False
+        lane.is_over = True
+        return True
+
+    def _ask_again(self) -> None:
+        """A camera that had nothing more may have, further on: ask when the others have played on."""
+        heads = [frame.time for lane in self._lanes if (frame := lane.head()) and frame.time]
+        if not heads:
+            return
+        front = max(heads) if self._course.motion.is_backward else min(heads)
+        for lane in self._lanes:
+            if lane.is_over and lane.over_at is not None and abs(front - lane.over_at) > DRY_STEP:
+                lane.is_over, lane.over_at, lane.unanswered = False, None, TRIES - 1
+
+    async def _rest(self) -> None:
+        """Wait until there is room, or a lane is to be asked again."""
+        now = self._connection.loop.time()
+        due = [lane.retry_at for lane in self._lanes if not lane.is_over and lane.retry_at > now]
+        self._work.clear()
+        try:
+            async with asyncio.timeout(min(due) - now if due else None):
+                await self._work.wait()
+        except TimeoutError:
+            return
+
+    # Answers
+
+    async def _fetch(self, lane: Lane, kind: Literal["video", "audio"]) -> None:
+        if kind == "audio":
+            await self._fetch_audio(lane)
+        elif await self.fetch_video(lane):
+            await self._probe()
+
+    async def fetch_video(self, lane: Lane) -> bool:
+        """Ask for the next GOP of a camera and take it. Returns whether an earlier one may have been left out.
+
+        Raises UidGoneError, ConnectionFailedError, CommandError; and what was wrong with `TRIES` answers in a row.
+        """
+        try:
+            reply = await self.on_wire(self._deck.video(lane.camera))
+        except (SessionLimitError, RecorderBusyError) as busy:
+            lane.trouble = busy
+            self._no_news(lane)
+            return False
+        now = self._connection.loop.time()
+        self.answers += 1
+        self.bytes += len(reply.body)
+        answer = self._reader.read(reply.body)
+        if self._is_probe_due(lane, answer.gops):
+            lane.stash += answer.gops
+            return True
+        other = bool(answer.gops) and lane.seen_other(answer.gops[-1])
+        progress = [self._admit(lane, gop, now) for gop in answer.gops]
+        if not answer.gops:
+            progress = [self._take(lane, gop, now) for gop in lane.stash]
+            lane.stash.clear()
+        if answer.damage is not None:
+            logger.warning("%s: %s", self._deck, answer.damage)
+            self.malformed += 1
+            lane.track.damage()
+        if any(progress):
+            lane.unanswered = lane.damaged = lane.repeats_allowed = 0
+            lane.trouble, lane.news_at, lane.is_placed = None, now, False
+        elif answer.damage is not None:
+            lane.damaged += 1
+            if lane.damaged >= TRIES:
+                raise answer.damage
+        elif other and lane.repeats_allowed > 0:
+            lane.repeats_allowed -= 1
+        else:
+            lane.trouble = None
+            self._no_news(lane)
+        return False
+
+    def _is_probe_due(self, lane: Lane, gops: Sequence[RecordedGop]) -> bool:
+        return (
+            lane.is_placed
+            and self._probes < len(PROBES)
+            and self._course.position is not None
+            and not self._deck.paused
+            and bool(gops)
+            and lane.track.misses(gops[0])
+        )
+
+    async def _probe(self) -> None:
+        """Send the recorder further back than asked for: what it gave first begins too late."""
+        position = self._front()
+        assert position is not None
+        back = PROBES[self._probes]
+        self._probes += 1
+        backward = self._course.motion.is_backward
+        moved = position + timedelta(seconds=back if backward else -back)
+        if moved.year < FIRST_YEAR:
+            return
+        await self.on_wire(self._deck.place(moved, self._course.motion, self._course.steps))
+        self._told_position()
+
+    def _admit(self, lane: Lane, gop: RecordedGop, now: float) -> bool:
+        """Take a GOP, and before it those put aside that come earlier."""
+        progress = False
+        backward = self._course.motion.is_backward
+        while lane.stash:
+            first = lane.stash[0]
+            if (first.start, first.end) == (gop.start, gop.end):
+                lane.stash.pop(0)
+                break
+            if first.end < gop.end if backward else first.start > gop.start:
+                break
+            progress |= self._take(lane, lane.stash.pop(0), now)
+        return self._take(lane, gop, now) or progress
+
+    def _take(self, lane: Lane, gop: RecordedGop, now: float) -> bool:
+        taken = lane.track.take(gop, now)
+        if taken.groups and self._broken_since:
+            since = self._broken_since.pop()
+            until = taken.groups[0].gop.frames[0].time
+            taken.groups[0].before.insert(0, Discontinuity("reconnect", since, until))
+            self.is_reconnecting = False
+        lane.groups.extend(taken.groups)
+        return taken.progress
+
+    def _no_news(self, lane: Lane) -> None:
+        """The recorder had nothing new: ask again a little later, and take it for the end after `TRIES`."""
+        now = self._connection.loop.time()
+        lane.unanswered += 1
+        at_edge = self._is_near_edge(lane)
+        patience = max(SHORT_PATIENCE, 1.2 * lane.gop_length)
+        stall = self._connection.options.stall_timeout
+        patience = stall if at_edge else min(patience, stall)
+        if lane.unanswered >= TRIES and (not at_edge or now - lane.news_at >= patience):
+            if lane.trouble is not None:
+                raise lane.trouble
+            self._finish(lane, now)
+            return
+        lane.retry_at = now + (min(lane.gop_length, patience / 2) if at_edge else patience / 2)
+
+    def _finish(self, lane: Lane, now: float) -> None:
+        """There is no more of this camera in this direction."""
+        for gop in lane.stash:
+            self._take(lane, gop, now)
+        lane.stash.clear()
+        lane.is_over = True
+        lane.over_at = lane.track.reached or self._course.at
+        if told := lane.track.told_damage():
+            lane.tail.append(told)
+
+    def _is_near_edge(self, lane: Lane) -> bool:
+        reached = lane.track.reached or self._course.at
+        if reached is None or self._course.motion.is_backward:
+            return False
+        return (self._connection.host_time() - reached).total_seconds() < LIVE_EDGE
+
+    async def _fetch_audio(self, lane: Lane) -> None:
+        """Ask for the next second of audio. What is wrong with it costs no picture."""
+        sound = lane.sound
+        assert sound is not None
+        asked_for = lane.video_until
+        try:
+            reply = await self.on_wire(self._deck.audio(lane.camera))
+        except (CommandError, SessionLimitError, RecorderBusyError) as error:
+            lane.audio_problem = str(error)
+            lane.audio_is_over = True
+            return
+        now = self._connection.loop.time()
+        self.answers += 1
+        self.bytes += len(reply.body)
+        answer = lane.ears.read(reply.body)
+        news = False
+        for piece in answer.pieces:
+            taken = sound.take(piece, now)
+            news = news or taken is not None
+            lane.audio.extend(taken or ())
+        if answer.damage is not None:
+            self.malformed += 1
+            lane.audio_damaged += 1
+            lane.audio.append(sound.damage())
+            if lane.audio_damaged >= TRIES:
+                lane.audio_problem = str(answer.damage)
+                lane.audio_is_over = True
+        elif news:
+            lane.audio_damaged = 0
+        else:
+            lane.audio.extend(sound.finish())
+            lane.audio_quiet_for = asked_for
+            lane.audio_is_over = asked_for is None
+        end = self._course.end
+        if end is not None and sound.until is not None and sound.until > end:
+            lane.audio.extend(sound.finish())
+            lane.audio_is_over = True
+            late = [
+                item
+                for item in lane.audio
+                if isinstance(item, AudioFrame) and item.time and item.time > end
+            ]
+            for item in late:
+                lane.audio.remove(item)
+            lane.drop("after end", len(late))
+
+    # Position
+
+    def _front(self) -> datetime | None:
+        """Return how far all lanes have got, in the direction of motion."""
+        reached = [
+            lane.track.reached or self._course.position for lane in self._lanes if not lane.is_over
+        ]
+        known = [time for time in reached if time is not None]
+        if not known or len(known) < len(reached):
+            return self._course.position
+        return max(known) if self._course.motion.is_backward else min(known)
+
+    def _told_position(self) -> None:
+        self.is_placed = True
+        for lane in self._lanes:
+            lane.placed(self._connection.loop.time())
+
+    def aimed(self) -> None:
+        """The recorder was brought where the course says."""
+        self.is_placed = True
+        self._probes = 0
+        self.failure = None
+
+    async def place(self, position: datetime | None) -> None:
+        """Bring the recorder to a position in the course's motion, on a new UID where the one at hand is gone."""
+        for left in range(MAX_UIDS_GONE, 0, -1):
+            try:
+                await self._deck.place(position, self._course.motion, self._course.steps)
+            except UidGoneError:
+                if left == 1:
+                    raise SessionLimitError(
+                        f"{self._deck}: the recorder drops UIDs as soon as they are issued; do other"
+                        " clients take all sixteen?",
+                        retry_after=30.0,
+                    ) from None
+            else:
+                return
+
+    async def place_forward(self, position: datetime) -> None:
+        """Have the recorder play forward from a position, for a search: the course stays as it is."""
+        await self.on_wire(self._deck.place(position, Motion.FORWARD, 1))
+
+    async def _recover(self, broken: UidGoneError | ConnectionFailedError | None) -> None:
+        """Go on where the lanes have got to. A break that is mended at once and loses nothing is not told."""
+        connection = self._connection
+        seen_any = any(lane.track.received for lane in self._lanes)
+        error: Exception | None = broken
+        backoff = FIRST_BACKOFF
+        tries = 0
+        while True:
+            if error is not None and (
+                isinstance(error, _FATAL) or not connection.options.reconnect or not seen_any
+            ):
+                if isinstance(error, NVRError):
+                    raise error
+                if not connection.options.reconnect:
+                    raise StreamEndedError(
+                        f"{self._deck}: the recorder no longer knows the playback's UID"
+                    )
+            if isinstance(error, UidGoneError) or tries:
+                self._tell_outage(error)
+            if tries:
+                await asyncio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311  jitter
+                backoff = min(2 * backoff, MAX_BACKOFF)
+            tries += 1
+            try:
+                await self.on_wire(self.place(self._front()))
+            except NVRError as failure:
+                error = failure
+                continue
+            self._told_position()
+            return
+
+    def _tell_outage(self, error: Exception | None) -> None:
+        if not self._broken_since:
+            logger.warning("%s: %s; going on where it was", self._deck, error or "its UID is gone")
+            since = self._front()
+            self._broken_since.append(since)
+            self.told.append(Discontinuity("reconnect", since=since))
+            self.reconnects += 1
+            self.is_reconnecting = True
+            self._changed()

@@ -1,0 +1,378 @@
+"""One camera of a playback: what it has at hand, what comes next, and how long it may be asked without news.
+
+The GOP at `hand` stays until the next is needed, also when all its pictures were given: steps go back and forth in
+it without a request.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import datetime
+
+from nvrclient.container.audio import AudioReader
+from nvrclient.container.gop import RecordedGop
+from nvrclient.errors import NVRError
+from nvrclient.frames import AudioFrame, Codec, Discontinuity, Gop, StreamItem, VideoFrame
+from nvrclient.playback.motion import Motion
+from nvrclient.playback.sound import SoundTrack, duration
+from nvrclient.playback.track import HIDE, Group, PictureTrack
+
+PICTURES_AHEAD = 10
+"""JPEG pictures fetched ahead, each of which is an answer; of H.264 and H.265 one GOP is."""
+
+TRIES = 3
+"""Answers without anything new after which there is no more; and damaged ones in a row after which it is an error."""
+
+REPEATS = 64
+"""GOPs known already that may come after the recorder was told a position again: it begins near it (3.2.1)."""
+
+
+class Lane:
+    """See the module. Pictures and audio of one camera; ``unanswered`` counts answers without news."""
+
+    def __init__(self, camera: int, law: Codec, aac_rate: int | None, *, audio: bool) -> None:
+        self.camera = camera
+        self.track = PictureTrack(camera)
+        self.sound = SoundTrack(camera, aac_rate) if audio else None
+        self.ears = AudioReader(law)
+        self.groups: deque[Group] = deque()  # behind the one at hand
+        self.hand: Group | None = None
+        self.index = 0  # of the next picture of the GOP at hand
+        self.audio: deque[AudioFrame | Discontinuity] = deque()
+        self.tail: deque[Discontinuity] = deque()  # told when there is no more
+        self.heard_until: datetime | None = None  # the end of the audio given last
+        self.stash: list[RecordedGop] = []  # came, but an earlier one may be missing before it
+        self.is_over = False  # no more pictures in this direction
+        self.over_at: datetime | None = None  # where the others were then
+        self._seen: tuple[datetime, datetime] | None = None
+        self.unanswered = 0
+        self.repeats_allowed = 0
+        self.retry_at = 0.0  # on the monotonic clock
+        self.news_at = 0.0
+        self.is_placed = False  # the recorder was told a position, and nothing new has come since
+        self.damaged = 0  # answers in a row that could not be read
+        self.trouble: NVRError | None = None  # what was wrong with the last answer
+        self.audio_damaged = 0
+        self.audio_quiet_for: datetime | None = (
+            None  # pictures up to here go without waiting for it
+        )
+        self.audio_is_over = not audio
+        self.audio_problem: str | None = None
+
+    # Where it is aimed
+
+    def aim(
+        self, motion: Motion, *, at: datetime | None, now: float, hold: bool, rest: bool
+    ) -> None:
+        """Move: drop what is queued. `hold`: go on from the GOP at hand; `rest`: with what is left of it first."""
+        self.drop_queued("moved", hand=not (hold and rest))
+        if not hold:
+            self.hand, self.index, self.heard_until = None, 0, None
+        behind = self.hand.gop if self.hand is not None else None
+        self.track.aim(motion, behind=behind, at=at)
+        if self.sound is not None:
+            self.sound.aim(self.heard_until or at if hold else at)
+            self.audio_is_over = motion is not Motion.FORWARD
+        self.audio_problem = None
+        self.audio_quiet_for = None
+        self.is_over = False
+        self.damaged = self.audio_damaged = 0
+        self.trouble = None
+        self.stash.clear()
+        self.tail.clear()
+        self.placed(now)
+
+    def placed(self, now: float) -> None:
+        """The recorder was told a position."""
+        self.unanswered = 0
+        self.repeats_allowed = REPEATS
+        self._seen = None
+        self.retry_at = self.news_at = now
+        self.is_placed = True
+
+    def seen_other(self, gop: RecordedGop) -> bool:
+        """Whether this GOP is another one than came last."""
+        seen, self._seen = self._seen, (gop.start, gop.end)
+        return seen != self._seen
+
+    @property
+    def gop_length(self) -> float:
+        """Seconds of the last GOP; 1 where none is known."""
+        gop = self.groups[-1].gop if self.groups else self.gop
+        if gop is None or not gop.start <= gop.end:
+            return 1.0
+        return max(0.2, (gop.end - gop.start).total_seconds() + self.track.interval)
+
+    def drop_queued(self, reason: str, *, hand: bool) -> None:
+        """Forget what waits for the caller; with `hand` the rest of the GOP at hand too."""
+        if hand:
+            self.drop_rest(reason)
+        self.drop(reason, sum(len(group.gop.frames) for group in self.groups))
+        self.groups.clear()
+        self.drop_audio(reason)
+
+    def drop_rest(self, reason: str) -> None:
+        """Leave out what is left of the GOP at hand."""
+        if self.hand is not None:
+            self.drop(reason, len(self.hand.gop.frames) - self.index)
+            self.index = len(self.hand.gop.frames)
+            self.hand.before.clear()
+
+    def drop_audio(self, reason: str) -> None:
+        """Leave out the audio that waits."""
+        self.drop(reason, sum(isinstance(item, AudioFrame) for item in self.audio))
+        self.audio.clear()
+
+    def drop(self, reason: str, count: int) -> None:
+        """Count frames that are not given."""
+        if count:
+            self.track.dropped[reason] = self.track.dropped.get(reason, 0) + count
+
+    # What comes next
+
+    def following(self) -> Group | None:
+        """Return the GOP that the next picture is in; None where it is not there yet."""
+        if self.hand is not None and self.index < len(self.hand.gop.frames):
+            return self.hand
+        return self.groups[0] if self.groups else None
+
+    def head(self) -> VideoFrame | None:
+        """Return the next picture, where it is there."""
+        group = self.following()
+        if group is None:
+            return None
+        return group.gop.frames[self.index if group is self.hand else 0]
+
+    def take(self) -> VideoFrame:
+        """Take the next picture; the GOP it is in is at hand then."""
+        group = self.following()
+        assert group is not None
+        if group is not self.hand:
+            self.hand, self.index = self.groups.popleft(), 0
+        self.index += 1
+        return group.gop.frames[self.index - 1]
+
+    def take_gop(self) -> Group:
+        """Take the next whole GOP; what is left of the one at hand is dropped."""
+        self.drop_rest("not asked for")
+        self.hand = self.groups.popleft()
+        self.index = len(self.hand.gop.frames)
+        return self.hand
+
+    def next_item(self) -> StreamItem:
+        """Return what comes next by time, picture, audio or what is told before them; there is something."""
+        frame, group = self.head(), self.following()
+        sound = self.audio[0] if self.audio else None
+        if sound is not None and (frame is None or _is_before(sound, frame)):
+            return sound
+        if frame is None or group is None:
+            return self.tail[0]
+        return group.before[0] if group.before else frame
+
+    def take_item(self) -> StreamItem:
+        """Take what `next_item` returns."""
+        item = self.next_item()
+        if isinstance(item, VideoFrame):
+            return self.take()
+        if self.audio and item is self.audio[0]:
+            if isinstance(item, AudioFrame) and item.time is not None:
+                self.heard_until = item.time + duration(item)
+            return self.audio.popleft()
+        group = self.following()
+        (group.before if group is not None else self.tail).remove(item)  # type: ignore[arg-type]
+        return item
+
+    def next_time(self, *, backward: bool) -> datetime | None:
+        """Return the time by which the next item is ordered among other cameras'; None where there is none."""
+        group = self.following()
+        if backward and group is not None:
+            return group.gop.frames[-1].time
+        frame = self.head()
+        times = [
+            item.time for item in (frame, *self.audio) if isinstance(item, VideoFrame | AudioFrame)
+        ]
+        known = [time for time in times[:2] if time is not None]
+        return min(known, default=None)
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether a part of the GOP at hand was given, and a part not."""
+        return self.hand is not None and 0 < self.index < len(self.hand.gop.frames)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether what comes next is not known yet: it has to be asked for."""
+        frame = self.head()
+        if frame is None:
+            return not self.is_over or self.wants_audio()
+        return self._lacks_audio(frame)
+
+    def cut(self, end: datetime) -> None:
+        """Leave out pictures after `end`."""
+        frame = self.head()
+        if frame is not None and frame.time is not None and frame.time > end:
+            self.drop_rest("after end")
+            self.drop("after end", sum(len(group.gop.frames) for group in self.groups))
+            self.groups.clear()
+            self.is_over = True
+
+    @property
+    def queued_video(self) -> int:
+        """Pictures that wait for the caller."""
+        left = len(self.hand.gop.frames) - self.index if self.hand is not None else 0
+        return left + sum(len(group.gop.frames) for group in self.groups)
+
+    @property
+    def queued(self) -> int:
+        """Pictures and audio frames that wait for the caller."""
+        return self.queued_video + sum(isinstance(item, AudioFrame) for item in self.audio)
+
+    @property
+    def queued_bytes(self) -> int:
+        """Their payload."""
+        frames = list(self.hand.gop.frames[self.index :]) if self.hand is not None else []
+        frames += [frame for group in self.groups for frame in group.gop.frames]
+        sounds = [item.size for item in self.audio if isinstance(item, AudioFrame)]
+        return sum(frame.size for frame in frames) + sum(sounds)
+
+    @property
+    def gop(self) -> Gop | None:
+        """The GOP at hand."""
+        return self.hand.gop if self.hand is not None else None
+
+    # What to ask for
+
+    def wants_video(self, now: float) -> bool:
+        """Whether the next GOP is to be asked for."""
+        if self.is_over or now < self.retry_at:
+            return False
+        if not self.groups:
+            return True
+        return (
+            self.track.codec is Codec.JPEG
+            and len(self.groups) < PICTURES_AHEAD
+            and not self.unanswered
+        )
+
+    def wants_audio(self) -> bool:
+        """Whether the next second of audio is to be asked for: as far as the pictures queued reach."""
+        if self.sound is None or self.audio_is_over:
+            return False
+        reached = self.video_until
+        if reached is None or (
+            self.audio_quiet_for is not None and reached <= self.audio_quiet_for
+        ):
+            return self.is_over and reached is None
+        return self.sound.until is None or self.sound.until < reached
+
+    @property
+    def video_until(self) -> datetime | None:
+        """The time of the last picture queued; None where none is."""
+        for group in reversed(self.groups):
+            return group.gop.frames[-1].time
+        if self.hand is not None and self.index < len(self.hand.gop.frames):
+            return self.hand.gop.frames[-1].time
+        return None
+
+    def _lacks_audio(self, frame: VideoFrame) -> bool:
+        """Whether this picture has to wait, since audio of its time is still to come."""
+        if self.sound is None or self.audio_is_over or self.audio:
+            return False
+        if self.audio_quiet_for is not None and frame.time and frame.time <= self.audio_quiet_for:
+            return False
+        return self.sound.until is None or frame.time is None or self.sound.until <= frame.time
+
+    # Steps
+
+    def aim_step(self, position: datetime, *, forward: bool, now: float) -> None:
+        """Expect the GOP after or before the one at hand."""
+        motion = Motion.FORWARD if forward else Motion.REVERSE
+        behind = self.hand.gop if self.hand is not None else None
+        self.drop_queued("moved", hand=False)
+        self.track.aim(motion, behind=behind, at=position, hides=forward)
+        self.is_over = False
+        self.placed(now)
+
+    def next_shown(self, position: datetime) -> VideoFrame | None:
+        """Return the next picture to show, at `position` or after it, where it is there."""
+        rest = list(self.hand.gop.frames[self.index :]) if self.hand is not None else []
+        rest += [frame for group in self.groups for frame in group.gop.frames]
+        return next((frame for frame in rest if _is_from(frame, position)), None)
+
+    def step_forward(self, position: datetime) -> VideoFrame:
+        """Take the next picture to show; hidden ones before it are left out."""
+        while not _is_from(frame := self.take(), position):
+            self.drop("not asked for", 1)
+        return frame
+
+    def shown_before(self, *, but_one: bool) -> int | None:
+        """Return the index in the GOP at hand of the picture shown last; with `but_one` of the one before it."""
+        frames = self.hand.gop.frames[: self.index] if self.hand is not None else ()
+        shown = [index for index, frame in enumerate(frames) if not _only_decodes(frame)]
+        if but_one:
+            shown = shown[:-1]
+        return shown[-1] if shown else None
+
+    def first_shown(self) -> datetime | None:
+        """Return the time of the first picture to show of the GOP at hand."""
+        frames = self.hand.gop.frames if self.hand is not None else ()
+        return next((frame.time for frame in frames if not _only_decodes(frame)), None)
+
+    def comes_before(self, limit: datetime) -> bool:
+        """Whether a GOP has come that begins before `limit`."""
+        times = [frame.time for group in self.groups for frame in group.gop.frames]
+        return any(time is not None and time < limit for time in times)
+
+    def aim_search(self, now: float) -> None:
+        """Expect GOPs from wherever the recorder begins, forward."""
+        self.drop_queued("moved", hand=False)
+        self.track.aim(Motion.FORWARD)
+        self.is_over = False
+        self.placed(now)
+
+    def reaches(self, limit: datetime) -> bool:
+        """Whether the GOPs that have come reach `limit`."""
+        last = self.groups[-1].gop.frames[-1].time if self.groups else None
+        return last is not None and last >= limit
+
+    def drop_from(self, limit: datetime) -> None:
+        """Leave out GOPs that begin at `limit` or later."""
+        while self.groups and not self.groups[-1].gop.frames[0].time < limit:  # type: ignore[operator]
+            self.drop("not asked for", len(self.groups.pop().gop.frames))
+
+    def go_back(self, index: int | None) -> int:
+        """Have the picture at `index` come next again; returns how many were given before and come again."""
+        if index is None or index >= self.index:
+            return 0
+        again, self.index = self.index - index, index
+        return again
+
+    def take_in_hand(self, limit: datetime) -> int:
+        """Take in hand the last GOP that came, at its last picture before `limit`.
+
+        Returns how many of its pictures count as given by that.
+        """
+        *others, group = self.groups
+        self.drop_rest("moved")
+        self.drop("not asked for", sum(len(other.gop.frames) for other in others))
+        self.groups.clear()
+        self.hand = group
+        self.hand.before.clear()
+        times = [frame.time for frame in group.gop.frames]
+        self.index = max(index + 1 for index, time in enumerate(times) if time and time < limit)
+        return self.index
+
+
+def _is_before(sound: AudioFrame | Discontinuity, frame: VideoFrame) -> bool:
+    if isinstance(sound, Discontinuity) or sound.time is None or frame.time is None:
+        return True
+    return sound.time <= frame.time
+
+
+def _is_from(frame: VideoFrame, position: datetime) -> bool:
+    return not _only_decodes(frame) and frame.time is not None and frame.time >= position
+
+
+def _only_decodes(frame: VideoFrame) -> bool:
+    """Whether a picture is never shown: what is hidden since it lies before the start can be stepped to."""
+    return frame.keyframe and not frame.shown and frame.info.idr_display == HIDE
