@@ -37,7 +37,6 @@ from nvrclient.frames import Codec, RecorderInfo
 from nvrclient.info import parse_info, walk_tlvs, zone_of
 
 __all__ = [
-    "MAX_DAMAGED",
     "MAX_PICTURE",
     "MAX_PICTURES",
     "GopAnswer",
@@ -60,20 +59,22 @@ _TLV = Struct(">HH")
 _STAMPS = Struct(">20x IBBBB IBBBB 16x IB")  # of a stream header: GOP end and start, picture time
 _PACKET = Struct(">2xHI")
 _PACKET_SIZE = 24
-_STREAM = b"\xff\x06\x00\x44"
 _STREAM_SIZE = 68
 _PACKET_ID = b"\xff\x05"
-_RESERVED = 12
-_SOI = b"\xff\xd8"
+_RESERVED = 12  # bytes before a stream header
+_SOI, _EOI = b"\xff\xd8", b"\xff\xd9"
 _DATA_STARTS = (b"\x00\x00\x01", b"\x00\x00\x00\x01", _SOI)
 _CHUNKS = ((b"\xff\x15", Codec.H264), (b"\xff\x16", Codec.H265), (b"\xff\xd8\xff\xfe", Codec.JPEG))
 _RECORDER_IDS = range(1, 0x100)  # the documented ones end at 0x0029
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ZERO_PADDING = re.compile(rb"\x00*")
-# A stream header, or a chunk header with a TLV of the recorder's behind it.
+# A stream header with its packet header; the second half is what camera information does not have by chance.
+_STREAM = re.compile(rb"\xff\x06\x00\x44.{64}\xff\x05", re.DOTALL)
+# The same, or a chunk header with a TLV of the recorder's behind it.
 _MARK = re.compile(
-    rb"\xff(?=\x06\x00\x44|(?:[\x15\x16]|\xd8\xff\xfe)..\x00[^\x00]\x00[\x04-\xff])", re.DOTALL
+    rb"(?=%b|\xff(?:[\x15\x16]|\xd8\xff\xfe)..\x00[^\x00]\x00[\x04-\xff])\xff" % _STREAM.pattern,
+    re.DOTALL,
 )
 _NEVER = 1 << 30  # flaws of a reading that cannot be
 
@@ -132,10 +133,10 @@ class _Packet(NamedTuple):
 
 
 class _Picture(NamedTuple):
-    """Where a picture's camera information, stream header and data stand."""
+    """Where a picture's camera information, data, and the stream header that holds for it stand."""
 
     camera: slice
-    stream: int | None
+    stream: int
     data: slice
 
 
@@ -146,9 +147,9 @@ class _Chunk:
     codec: Codec
     start: int
     info: RecorderInfo
-    camera: int  # where the first picture's camera information begins
+    camera: int  # where the first picture's camera information begins,
+    is_odd: bool  # which is no TLVs
     first: _Packet | None
-    end: int
 
 
 @dataclass(slots=True)
@@ -167,8 +168,7 @@ class _Walk:
         return self.oddities + self.padding_bad
 
     def fail(self, error: ProtocolError, flaws: int = _NEVER) -> _Walk:
-        self.error = error
-        self.oddities += flaws
+        self.error, self.oddities = error, self.oddities + flaws
         return self
 
 
@@ -187,10 +187,9 @@ class GopReader:
         """Take a body apart. Never raises.
 
         A chunk is given whole or not at all: it is whole if it has as many pictures as its TLV 0x0008 says, and
-        what follows them is padding whatever it holds. So of a body that was cut, the chunks before the cut come
-        out and the one cut is damage; a cut inside the final padding loses nothing. Without TLV 0x0008 a chunk
-        ends at zero padding, at the next chunk or with the body, and a cut exactly between two pictures, or in
-        the zeros behind one, cannot be seen.
+        what follows them is padding whatever it holds. Without TLV 0x0008 it is whole if zero padding to 4096,
+        another chunk, or a picture of the time at which the GOP ends is last. So of a body that was cut, the
+        chunks before the cut come out and the one cut is damage; a cut inside the final padding loses nothing.
         Behind damage the next chunk is looked for where one can stand: behind a zero byte, or a multiple of 4096
         bytes on.
         """
@@ -201,7 +200,7 @@ class GopReader:
         while start < len(body) and len(damages) < MAX_DAMAGED:
             try:
                 chunk = scan.open_chunk(start)
-                end = chunk.end
+                end = chunk.camera
                 if chunk.first is not None:
                     walk = self._choose(scan, chunk)
                     gops.append(_gop(body, chunk, walk))
@@ -218,14 +217,12 @@ class GopReader:
         A body that ends inside a picture is one flaw and no more. Otherwise a cut picture would come out by a
         reading that takes its last bytes for something else.
         """
-        best: _Walk | None = None
+        walks: list[_Walk] = []
         for reading in sorted(_Reading, key=lambda reading: reading is not self._reading):
-            walk = scan.walk(chunk, reading)
-            if best is None or walk.flaws < best.flaws:
-                best = walk
-            if not best.flaws:
+            walks.append(scan.walk(chunk, reading))
+            if not walks[-1].flaws:
                 break
-        assert best is not None
+        best = min(walks, key=lambda walk: walk.flaws)
         if best.error is not None:
             raise best.error
         self._reading = best.reading
@@ -250,13 +247,10 @@ class _Scan:
 
     def marks(self, start: int, at: int) -> Iterator[int]:
         """Find stream headers and, where chunks can stand, chunk headers, behind ``at`` in the chunk of ``start``."""
-        body = self.body
-        for mark in _MARK.finditer(body, at):
+        for mark in _MARK.finditer(self.body, at):
             found = mark.start()
-            if body[found + 1] == _STREAM[1]:
-                if body.startswith(_PACKET_ID, found + _STREAM_SIZE):
-                    yield found
-            elif found == at or not body[found - 1] or (found - start) % _BLOCK == 0:
+            can_stand = found == at or not self.body[found - 1] or (found - start) % _BLOCK == 0
+            if can_stand or self.codec_at(found) is None:
                 yield found
 
     def next_chunk(self, start: int, at: int) -> int:
@@ -268,31 +262,36 @@ class _Scan:
         return next(chunks, len(self.body))
 
     def packet_at(self, at: int) -> _Packet | None:
-        body = self.body
         for stream in (at, at + _RESERVED):
-            # The second test is what camera information does not pass by chance.
-            if body.startswith(_STREAM, stream) and body.startswith(
-                _PACKET_ID, stream + _STREAM_SIZE
-            ):
+            if _STREAM.match(self.body, stream):
                 return _Packet(at, stream, stream + _STREAM_SIZE)
-        if body.startswith(_PACKET_ID, at) and body.startswith(_DATA_STARTS, at + _PACKET_SIZE):
+        bare = self.body.startswith(_PACKET_ID, at)
+        if bare and self.body.startswith(_DATA_STARTS, at + _PACKET_SIZE):
             return _Packet(at, None, at)
         return None
 
     def tlvs(self, at: int) -> tuple[list[tuple[int, int]], int, _Packet | None]:
         """Walk TLVs to the next packet: their ids and offsets, where the walk ended, and the packet if one is there."""
         found: list[tuple[int, int]] = []
-        while (packet := self.packet_at(at)) is None and self._steps:
+        doubtful = None
+        while self._steps:
             self._steps -= 1
-            if at + _TLV.size > len(self.body):
-                break
-            tlv_id, length = _TLV.unpack_from(self.body, at)
-            # Id 0 is what zero padding would have.
-            if not tlv_id or length < _TLV.size or at + length > len(self.body):
+            head = self.body[at : at + _TLV.size].ljust(_TLV.size, b"\0")
+            tlv_id, length = _TLV.unpack(head)
+            # Id 0 is what reserved bytes and padding would have.
+            is_tlv = tlv_id and length >= _TLV.size and at + length <= len(self.body)
+            packet = self.packet_at(at)
+            if packet is not None and (packet.stream != at + _RESERVED or not is_tlv):
+                return found, at, packet
+            if packet is not None and doubtful is None:
+                # Reserved bytes that look like a TLV, or a TLV with a picture's headers inside. It is the TLV if
+                # another packet is found behind it.
+                doubtful = found[:], at, packet
+            if not is_tlv:
                 break
             found.append((tlv_id, at))
             at += length
-        return found, at, packet
+        return doubtful or (found, at, None)
 
     def open_chunk(self, start: int) -> _Chunk:
         """Read a chunk's header and information up to its first picture. Raises ProtocolError."""
@@ -311,20 +310,18 @@ class _Scan:
                 break
             seen.add(tlv_id)
         if packet is None and camera == at:
-            head = int.from_bytes(self.body[at : at + 2], "big")
-            if head in _RECORDER_IDS and head not in seen:
-                raise self.error(f"has a recorder TLV {head:#06x} of impossible Length", at)
+            broken = int.from_bytes(self.body[at : at + 2], "big")
+            if broken in _RECORDER_IDS and broken not in seen:
+                raise self.error(f"has a recorder TLV {broken:#06x} of impossible Length", at)
         info = parse_info(self.body[begin:camera])
-        chunk = _Chunk(codec, start, info, camera, packet, at)
-        if info.has_image is False:
-            chunk.first = None
-        elif packet is None:
-            chunk.first = self.resume(start, at)
-            if chunk.first is None and info.frame_count != 0:
-                raise self.error("has no picture in its chunk", at)
-        if chunk.first is not None and chunk.first.stream is None:
-            raise self.error("has no stream header before its first picture", chunk.first.header)
-        return chunk
+        is_odd = packet is None
+        if is_odd:
+            packet = self.resume(start, camera)
+        if info.has_image is False or (packet is None and info.frame_count == 0):
+            packet = None
+        elif packet is None or packet.stream is None:
+            raise self.error("has a chunk without a picture and its stream header", at)
+        return _Chunk(codec, start, info, camera, is_odd, packet)
 
     def is_over(self, at: int) -> bool:
         """Whether nothing of a chunk is left: only zeros up to the next chunk or the body's end."""
@@ -333,7 +330,14 @@ class _Scan:
 
     def is_padded(self, start: int, at: int) -> bool:
         """Whether zeros, one at least, fill the chunk's last block."""
-        return at < _block_end(start, at) <= self.skip_zeros(at)
+        return 0 < (start - at) % _BLOCK <= self.skip_zeros(at) - at
+
+    def is_whole(self, chunk: _Chunk, walk: _Walk) -> bool:
+        """Whether a chunk that states no number of pictures has its last one."""
+        if self.is_padded(chunk.start, walk.end) or self.codec_at(self.skip_zeros(walk.end)):
+            return True
+        stamps = _STAMPS.unpack_from(self.body, walk.pictures[-1].stream)
+        return self.is_over(walk.end) and stamps[:2] == stamps[10:]
 
     def resume(self, start: int, at: int) -> _Packet | None:
         """Return the chunk's next packet behind information that is no TLVs."""
@@ -347,68 +351,68 @@ class _Scan:
         walk = _Walk(reading)
         # A JPEG chunk has one picture and no repetition, whatever it says.
         count = 1 if chunk.codec is Codec.JPEG else chunk.info.frame_count
-        camera, packet = chunk.camera, chunk.first
+        camera, stream, packet = chunk.camera, chunk.start, chunk.first
         while packet is not None:
             data = packet.header + _PACKET_SIZE
             if data > len(self.body):
-                return walk.fail(self.error("ends inside a packet header", packet.header), 1)
+                return walk.fail(self.error("ends inside a picture's header", packet.header), 1)
             padding, length = _PACKET.unpack_from(self.body, packet.header)
             if length > MAX_PICTURE:
                 return walk.fail(self.error(f"has a picture of {length} bytes", packet.header))
             stated = (packet.header if reading is _Reading.PACKET else data) + length
             if stated > len(self.body):
                 return walk.fail(self.error("ends inside a picture", packet.header), 1)
+            # Where the count is not true, the zeros are.
             if reading is _Reading.DATA:
                 end, behind = stated, stated + padding
-            else:
-                end, behind = stated - padding, stated
-            if padding > 3 or end < data or self.skip_zeros(end, behind) != behind:
-                walk.padding_bad += 1  # the count is not true
-                if reading is _Reading.DATA:
+                if self.skip_zeros(end, behind) < behind:
                     behind = end
-                else:
-                    tail = self.body[max(data, behind - 3) : behind]
-                    end = behind - len(tail) + len(tail.rstrip(b"\0"))
+            else:
+                tail = self.body[max(data, stated - 3) : stated]
+                end, behind = stated - len(tail) + len(tail.rstrip(b"\0")), stated
+            walk.padding_bad += behind - end != padding or padding > 3
             if end <= data:
                 return walk.fail(self.error("has a picture without data", packet.header))
             if chunk.codec is Codec.JPEG and _jpeg(self.body[data:end]) is None:
                 return walk.fail(self.error("has a picture that is no whole JPEG", data))
             walk.oddities += not self.body[end - 1]  # no NAL unit and no JPEG ends in 00
-            walk.pictures.append(
-                _Picture(slice(camera, packet.info_end), packet.stream, slice(data, end))
-            )
+            own = slice(camera, packet.info_end)
+            stream = stream if packet.stream is None else packet.stream
+            walk.pictures.append(_Picture(own, stream, slice(data, end)))
             walk.end = camera = behind
             if len(walk.pictures) == count:
                 break
             if len(walk.pictures) == MAX_PICTURES:
                 return walk.fail(self.error("has too many pictures in a chunk", behind))
-            packet = self.next_packet(chunk.start, end, behind, walk)
+            packet = self.next_packet(chunk, end, behind, walk)
         if count and len(walk.pictures) != count:
             return walk.fail(self.error(f"has {len(walk.pictures)} of {count} pictures", walk.end))
-        padded = self.is_padded(chunk.start, walk.end)
-        if not (count or padded or self.is_over(walk.end)):
+        if not count and not self.is_whole(chunk, walk):
             return walk.fail(self.error("has neither picture nor padding next", walk.end))
-        block_end = _block_end(chunk.start, walk.end)
-        padded = padded or block_end == walk.end
-        if not padded or not (block_end == len(self.body) or self.codec_at(block_end)):
-            walk.padding_bad += 1
+        next_at = walk.end + (chunk.start - walk.end) % _BLOCK
+        followed = next_at == len(self.body) or self.codec_at(next_at)
+        walk.padding_bad += not followed or self.skip_zeros(walk.end, next_at) < next_at
         return walk
 
-    def next_packet(self, start: int, end: int, behind: int, walk: _Walk) -> _Packet | None:
+    def next_packet(self, chunk: _Chunk, end: int, behind: int, walk: _Walk) -> _Packet | None:
         """Return the packet behind a picture whose data ends at ``end``; None if the chunk is over."""
         if self.is_over(behind):
             return None
-        packet = self.tlvs(behind)[2]
-        if packet is not None or self.is_padded(start, behind):
-            return packet
         # Where the padding was miscounted, the information begins a few zeros before or behind.
-        for at in range(end, min(self.skip_zeros(end), behind + 3) + 1):
+        for at in (behind, *range(end, min(self.skip_zeros(end), behind + 3) + 1)):
             packet = self.tlvs(at)[2]
             if packet is not None:
-                walk.padding_bad += 1
+                walk.padding_bad += at != behind
                 return packet
-        walk.oddities += 1
-        return self.resume(start, behind)
+        if self.is_padded(chunk.start, behind):
+            return None
+        # Only what begins as the first picture's information did is information; other bytes are left of a
+        # picture whose Length is not true, or the reading is wrong.
+        known = self.body[chunk.camera : chunk.camera + 2]
+        if chunk.is_odd or (known != b"\0\0" and self.body.startswith(known, behind)):
+            walk.oddities += 1
+            return self.resume(chunk.start, behind)
+        return None
 
     def error(self, what: str, at: int) -> ProtocolError:
         return ProtocolError(
@@ -419,13 +423,14 @@ class _Scan:
         )
 
 
-def _block_end(start: int, at: int) -> int:
-    return at + (start - at) % _BLOCK
-
-
 def _jpeg(data: bytes) -> bytes | None:
+    """Return the JPEG file from SOI to EOI, None if there is none; what its segments hold is the decoder's concern."""
+    data = data if data.startswith(_SOI) else _SOI + data
+    whole = data.rstrip(b"\0")
+    if whole.startswith(_SOI + b"\xff") and whole.endswith(_EOI):
+        return whole
     try:
-        return parse_live_jpeg(data if data.startswith(_SOI) else _SOI + data).jpeg
+        return parse_live_jpeg(data).jpeg  # something else follows its EOI
     except ProtocolError:
         return None
 
@@ -433,17 +438,11 @@ def _jpeg(data: bytes) -> bytes | None:
 def _gop(body: bytes, chunk: _Chunk, walk: _Walk) -> RecordedGop:
     """Put together what a walk has found."""
     info = chunk.info
-    assert chunk.first is not None
-    assert chunk.first.stream is not None
-    first = last = _STAMPS.unpack_from(body, chunk.first.stream)
+    first = last = _STAMPS.unpack_from(body, walk.pictures[0].stream)
     # TLV 0x0007 is unambiguous. Of the TZ info it is unsaid which bit is the sign: 7 or 0.
     _, hours, minutes, tz_info = first[6:10] if first[5] else first[1:5]
-    stated = info.time
-    zone = (
-        stated.tzinfo
-        if stated is not None
-        else zone_of(minus=bool(tz_info & 0x81), hours=hours, minutes=minutes)
-    )
+    own_zone = zone_of(minus=bool(tz_info & 0x81), hours=hours, minutes=minutes)
+    zone = info.time.tzinfo if info.time else own_zone
 
     def clock(seconds: int, hundredths: int) -> datetime | None:
         if not seconds:
@@ -452,12 +451,11 @@ def _gop(body: bytes, chunk: _Chunk, walk: _Walk) -> RecordedGop:
         return (_EPOCH + timedelta(seconds=seconds, milliseconds=fraction)).astimezone(zone)
 
     start = clock(*first[5:7])
-    time = stated or start or _EPOCH
+    time = info.time or start or _EPOCH
     pictures: list[RecordedPicture] = []
     for camera, stream, span in walk.pictures:
-        if stream is not None:
-            last = _STAMPS.unpack_from(body, stream)
-            time = clock(*last[10:]) or time
+        last = _STAMPS.unpack_from(body, stream)
+        time = clock(*last[10:]) or time
         data = body[span]
         if chunk.codec is Codec.JPEG:
             data = _jpeg(data) or b""

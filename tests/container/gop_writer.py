@@ -90,7 +90,8 @@ def written(pictures: Sequence[bytes], o: Options) -> tuple[bytes, list[int]]:
     recorder += number_tlv(0x000C, o.has_image) if o.has_image is not None else b""
     recorder += tlv(0x000D, b"\2\0\0\0") + number_tlv(0x0027, 1)
     head = CHUNK_HEADS[o.codec]
-    rest, headers = b"", []
+    rest = b""
+    headers: list[int] = []
     at = len(head) + 2 + len(recorder)
     for data, time in zip(pictures, times, strict=True):
         align = -len(data) % 4 if o.align is None else o.align
