@@ -31,7 +31,7 @@ from nvrclient.simulator.readings import (
     PushAnswer,
     Readings,
 )
-from nvrclient.simulator.recorder import Request, SimulatedRecorder
+from nvrclient.simulator.recorder import SimulatedRecorder
 from nvrclient.simulator.recording import (
     RecordedGop,
     RecordedSound,
@@ -41,6 +41,7 @@ from nvrclient.simulator.recording import (
     Unit,
     default_recording,
 )
+from nvrclient.simulator.request import Request
 from nvrclient.simulator.squares import read_number
 from nvrclient.simulator.stream import Stream
 from nvrclient.simulator.uids import Uid

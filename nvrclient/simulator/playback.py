@@ -131,8 +131,8 @@ class PlaybackDesk:
         reel = playback.reel(camera)
         chunks: list[bytes] = []
         for _ in range(readings.gops_per_answer):
+            last = reel.sent if reel.next is not None else None  # after a command there is none
             playback.begin(reel, tape, now)
-            last = reel.sent
             gop = self._next(tape, reel, playback.stride, now)
             if isinstance(gop, Nothing) and chunks:
                 break
@@ -144,8 +144,10 @@ class PlaybackDesk:
                     return b""
                 with_images = gop is Nothing.REPEAT and tape.count(now) > 0
                 gop = _again(tape, reel, now) or RecordedGop(Codec.H264, (Unit(now, b""),), now)
-            elif last is not None and not readings.hidden_idr_every_answer:
-                gop = gop.without_hidden() if reel.sent == last + 1 else gop
+            elif (
+                last is not None and reel.sent == last + 1 and not readings.hidden_idr_every_answer
+            ):
+                gop = gop.without_hidden()
             chunks.append(
                 gop_chunk(
                     gop,

@@ -139,7 +139,6 @@ class Playback:
             return None
         for reel in self._reels.values():
             reel.next = reel.ready = None
-            reel.waits = 0
             if command == "GOTODATE" or was is Doing.STOPPED:
                 reel.sent = None
         if command == "PLAY" and was is not Doing.STOPPED:

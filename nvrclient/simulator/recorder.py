@@ -7,7 +7,6 @@ import logging
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from datetime import UTC, timezone
 from pathlib import Path
 from random import Random
@@ -22,6 +21,7 @@ from nvrclient.simulator.playback import PlaybackDesk
 from nvrclient.simulator.queries import parse_query, split_query
 from nvrclient.simulator.readings import PushAnswer, Readings
 from nvrclient.simulator.recording import Recording, default_recording
+from nvrclient.simulator.request import Request
 from nvrclient.simulator.sources import Origin
 from nvrclient.simulator.uids import Uid, UidTable
 
@@ -34,31 +34,12 @@ if TYPE_CHECKING:
     from nvrclient.simulator.queries import Query
     from nvrclient.simulator.stream import Stream
 
-__all__ = ["Request", "SimulatedRecorder"]
+__all__ = ["SimulatedRecorder"]
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 DEFAULT_PASSWORD = "simulated"  # noqa: S105 - of a recorder that is not real
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One request that was answered; a repr hides the UID and shows whether there was one.
-
-    ``time`` is the event loop's; ``cgi`` the bare name; ``params`` the pairs in order, raw.
-    """
-
-    time: float
-    cgi: str
-    params: tuple[tuple[str, str], ...] = field(repr=False)
-    credentials: bool
-    status: int
-
-    def __repr__(self) -> str:
-        shown = "&".join(f"{k}={'…' if k == 'UID' else v}" for k, v in self.params)
-        carried = " with credentials" if self.credentials else ""
-        return f"<Request {self.time:.3f} {self.cgi}?{shown}{carried} -> {self.status}>"
 
 
 class SimulatedRecorder:

@@ -193,7 +193,7 @@ H265 = GoldenGop(
     step=3,
 )
 
-# JPEG, camera 4, UTC. "0x0005 has no value for JPEG": it is missing.
+# JPEG, camera 4, +01:00 with summer time. "0x0005 has no value for JPEG": it is missing.
 
 PICTURE = h("FFD8 FFDB 0004 0102 FFD9")  # SOI, a segment, EOI: 10 bytes
 
@@ -203,7 +203,7 @@ JPEG = GoldenGop(
         "FFD8 FFFE 006A"
         "0004 0008 0004 0000"  # camera channel: 4
         "0006 0008 0000000A"  # data size: 10
-        "0007 000C 65540A00 00 00 00 00"  # time and date
+        "0007 000C 65540A00 00 01 00 01"  # time and date: +, 1 h, 0 min, summer time
         "0008 0008 0001 0000"  # frame number: 1
         "0009 0008 0032 0000"  # frame rate: 10 x 5
         "000A 0008 0014 0000"  # frame time: 200 ms
@@ -217,8 +217,8 @@ JPEG = GoldenGop(
         "00000000 00000000 00000000"  # 12 reserved
         "FF06 0044"
         "00000000 00000000 00000000 00000000"
-        "65540A00 14 00 00 00"  # end
-        "65540A00 14 00 00 00"  # start
+        "65540A00 14 01 00 40"  # end: 200 ms, 1 h, 0 min, TZ info: bit 6 = summer time
+        "65540A00 14 01 00 40"  # start
         "00000000 00000000 00000000 00000000"
         "65540A00 14 000000"  # time
         "00000000 00000000"
@@ -235,6 +235,8 @@ JPEG = GoldenGop(
     start=MIDNIGHT + 20,
     end=MIDNIGHT + 20,
     pictures=((MIDNIGHT + 20, PICTURE),),
+    zone=60,
+    summer_time=True,
     fps=5,
     operation=8,
 )
@@ -399,7 +401,7 @@ GOPS = {
     "H.264 without images": H264_NO_IMAGE,
 }
 
-# G.711, camera 2, +09:00: offsets of the rows in front.
+# G.711, camera 2, +09:00 with summer time: offsets of the rows in front.
 
 SAMPLES = h("FF7F8000")
 
@@ -408,10 +410,10 @@ G711 = GoldenSound(
         "FF03 0002"  # 0: id, camera number
         "00000004"  # 4: audio data size
         "65540A00"  # 8: start time
-        "00 09 00 00"  # 12: reserved, TZ hour, TZ minute, TZ info
+        "00 09 00 40"  # 12: reserved, TZ hour, TZ minute, TZ info: bit 6 = summer time
         "65540A01"  # 16: end time
         "00000000"  # 20: reserved
-        "00 09 00 00"  # 24: TZ sign, TZ hour, TZ minute, summer time
+        "00 09 00 01"  # 24: TZ sign, TZ hour, TZ minute, summer time
         "01 000000"  # 28: codec: 1 = G.711; reserved
         "00000000"  # 32: reserved
         "00000000 00000000 00000000 00000000 00000000 00000000 00000000"  # 36: 28 reserved
@@ -424,19 +426,20 @@ G711 = GoldenSound(
     end=MIDNIGHT + 100,
     pieces=(SAMPLES,),
     zone=9 * 60,
+    summer_time=True,
 )
 
-# G.726, camera 300, -03:30 with summer time, a 0x00 in front of the samples.
+# G.726, camera 300, -03:30, a 0x00 in front of the samples.
 
 G726 = GoldenSound(
     h(
         "FF03 012C"
         "00000005"  # audio data size: 1 + 4
         "65540A00"
-        "00 03 1E C0"  # reserved, 3 h, 30 min, TZ info: bit 7 = -, bit 6 = summer time
+        "00 03 1E 80"  # reserved, 3 h, 30 min, TZ info: bit 7 = -
         "65540A01"
         "00000000"
-        "01 03 1E 01"  # 1 = -, 3 h, 30 min, 1 = summer time
+        "01 03 1E 00"  # 1 = -, 3 h, 30 min, no summer time
         "00 000000"  # codec: 0 = G.726
         "00000000"
         "00000000 00000000 00000000 00000000 00000000 00000000 00000000"
@@ -449,7 +452,6 @@ G726 = GoldenSound(
     end=MIDNIGHT + 100,
     pieces=(SAMPLES,),
     zone=-(3 * 60 + 30),
-    summer_time=True,
     zero_byte=True,
 )
 

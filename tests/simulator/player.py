@@ -21,7 +21,7 @@ from nvrclient.simulator import (
 from tests.simulator.client import PLAIN, Viewer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
 MIDNIGHT = 1_700_006_400
 
@@ -150,7 +150,7 @@ def recorded(
 
 
 @contextlib.asynccontextmanager
-async def playing(recorder: SimulatedRecorder, *cameras: int) -> AsyncIterator[Player]:
+async def playing(recorder: SimulatedRecorder, *cameras: int) -> AsyncGenerator[Player]:
     """A client that is logged in and has sent MASK, of a recorder opened for it."""
     async with (
         recorder,

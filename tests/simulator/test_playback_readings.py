@@ -286,8 +286,10 @@ def test_bits_of_the_zone() -> None:
     # TZ info of end and start: 4 + 112 + 39 and + 47; 156 more for the second picture.
     body = changed(golden.H265.body, *((p, "03") for p in (155, 163, 311 + 0, 319)))
     assert chunk(golden.H265, zone_bits=ZoneBits.LOW) == body
+    sound = answer(golden.G711, zone_bits=ZoneBits.LOW)
+    assert sound == changed(golden.G711.body, (15, "02"))
     sound = answer(golden.G726, zero_byte=True, zone_bits=ZoneBits.LOW)
-    assert sound == changed(golden.G726.body, (15, "03"))
+    assert sound == changed(golden.G726.body, (15, "01"))
 
 
 def test_times_of_a_gop() -> None:
@@ -314,7 +316,7 @@ def test_information_that_is_missing_or_more() -> None:
 
 def test_nasty_camera_information_is_well_formed() -> None:
     rest = NASTY_CAMERA_INFORMATION
-    ids = []
+    ids: list[str] = []
     while rest:
         ids.append(rest[:2].hex())
         rest = rest[int.from_bytes(rest[2:4], "big") :]
