@@ -183,6 +183,8 @@ class Playback:
         return begin
 
     def _positioned(self, command: str, time: int, readings: PlaybackReadings) -> _Start:
+        stride = self.stride
+
         def land(tape: Tape[RecordedGop], now: int, _: int | None) -> int:
             number = tape.holding(time, now)
             if readings.landing is Landing.BEFORE:
@@ -202,14 +204,14 @@ class Playback:
         def jump(tape: Tape[RecordedGop], now: int, _: int | None) -> int:
             forward = command == "FF"
             held = tape.holding(time, now) if forward else tape.last_begun(time, now)
-            return held + self.stride
+            return held + stride
 
         def step(tape: Tape[RecordedGop], now: int, sent: int | None) -> int:
             held = tape.last_begun(time, now)
             if readings.step_start is StepStart.HOLDING:
                 return max(held, 0)
             if readings.step_start is StepStart.BESIDE_TIME:
-                return held + self.stride
-            return self._on(tape, now, sent, self.stride)
+                return held + stride
+            return self._on(tape, now, sent, stride)
 
         return {"GOTODATE": land, "BPLAY": reverse, "FF": jump, "REW": jump}.get(command, step)

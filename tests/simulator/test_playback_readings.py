@@ -133,6 +133,8 @@ async def test_each_fast_forward_is_a_step_faster() -> None:
         assert (gop.start, gop.information[0x000D][:2]) == (9000, h("0200"))
         await player.does(("REW", 1))
         assert await player.starts(1) == [None]
+        await player.does(("GOTODATE", 0), ("FF", 10), ("FF", 10), "PLAY")
+        assert await player.starts(2) == [18, 20]  # nothing was sent since GOTODATE: where FF said
 
 
 @pytest.mark.parametrize(
