@@ -338,7 +338,16 @@ class Connection:
                 if wait > 0:
                     await asyncio.sleep(wait)
             self._last_relogin = self.loop.time()
-        return await self.shielded(self._log_in_for_slot(again=again), "login")
+        task = self.spawn(self._log_in_for_slot(again=again), "login")
+        try:
+            return await self.result(task)
+        except asyncio.CancelledError:  # the UID comes all the same, and nobody waits for it
+            task.add_done_callback(self._give_back)
+            raise
+
+    def _give_back(self, task: asyncio.Task[UidSlot]) -> None:
+        if not task.cancelled() and task.exception() is None:
+            self._spare(task.result())
 
     async def _log_in_for_slot(self, *, again: bool) -> UidSlot:
         """Log in and enter the UID, whether or not the caller still waits: so every UID issued is given back."""

@@ -80,11 +80,12 @@ class Deck:
     async def place(self, position: datetime | None, motion: Motion, steps: int) -> None:
         """Play from a position in this motion, whatever the recorder did before; None: from where it begins."""
         await self.open()
+        self._started = True
         if position is None:
             await self.send(commands.play)
         else:
             await self.send(lambda uid: commands.go_to(uid, position))
-        self._started, self.paused = True, False
+        self.paused = False
         if position is None or motion is Motion.FORWARD:
             return
         await self.move(position, motion, steps)

@@ -58,7 +58,10 @@ FIRST_BACKOFF, MAX_BACKOFF = 1.0, 15.0
 """Seconds between tries to go on after a break, doubled each time, with jitter."""
 
 MAX_UIDS_GONE = 3
-"""UIDs in a row that may be gone as soon as they were issued."""
+"""UIDs in a row that may be gone before anything was answered to them."""
+
+SERVER_ERROR = 500
+"""HTTP statuses from here on may heal; those below will not."""
 
 _FATAL = (AuthenticationError, CertificateMismatchError)
 _T = TypeVar("_T")
@@ -93,6 +96,7 @@ class Fetcher:
         self._request: asyncio.Task[Any] | None = None
         self._work = asyncio.Event()
         self._probes = 0
+        self._uids_gone = 0  # in a row
         self._broken_since: list[datetime | None] = []  # an outage that was told and is not over
 
     # Running
@@ -111,7 +115,7 @@ class Fetcher:
         """The caller has taken something: there may be room."""
         self._work.set()
 
-    async def stop(self) -> None:
+    async def stop(self, patience: float = PATIENCE) -> None:
         """Ask for nothing more, and wait for the answer under way; what it brings is not taken."""
         if self._task is not None:
             self._task.cancel()
@@ -119,11 +123,11 @@ class Fetcher:
             self._task = None
         request, self._request = self._request, None
         if request is not None and not request.done():
-            await asyncio.wait((request,), timeout=PATIENCE)
+            await asyncio.wait((request,), timeout=patience)
             if not request.done():
                 request.cancel()
                 await asyncio.wait((request,))
-            self.is_placed = False  # nobody knows whether the recorder has moved on
+                self.is_placed = False  # what the recorder does now, nobody knows
 
     async def on_wire(self, work: Coroutine[Any, Any, _T]) -> _T:
         """Do something on the wire, in a task of its own: the only one at a time."""
@@ -211,10 +215,13 @@ class Fetcher:
         """
         try:
             reply = await self.on_wire(self._deck.video(lane.camera))
-        except (SessionLimitError, RecorderBusyError) as busy:
-            lane.trouble = busy
+        except (SessionLimitError, RecorderBusyError, CommandError) as refused:
+            if isinstance(refused, CommandError) and (refused.status or 0) < SERVER_ERROR:
+                raise
+            lane.trouble = refused
             self._no_news(lane)
             return False
+        self._uids_gone = 0
         now = self._connection.loop.time()
         self.answers += 1
         self.bytes += len(reply.body)
@@ -222,7 +229,8 @@ class Fetcher:
         if self._is_probe_due(lane, answer.gops):
             lane.stash += answer.gops
             return True
-        other = bool(answer.gops) and lane.seen_other(answer.gops[-1])
+        backward = self._course.motion.is_backward
+        nearer = bool(answer.gops) and lane.comes_nearer(answer.gops[-1], backward=backward)
         progress = [self._admit(lane, gop, now) for gop in answer.gops]
         if not answer.gops:
             progress = [self._take(lane, gop, now) for gop in lane.stash]
@@ -232,15 +240,13 @@ class Fetcher:
             self.malformed += 1
             lane.track.damage()
         if any(progress):
-            lane.unanswered = lane.damaged = lane.repeats_allowed = 0
+            lane.unanswered = lane.damaged = 0
             lane.trouble, lane.news_at, lane.is_placed = None, now, False
         elif answer.damage is not None:
             lane.damaged += 1
             if lane.damaged >= TRIES:
                 raise answer.damage
-        elif other and lane.repeats_allowed > 0:
-            lane.repeats_allowed -= 1
-        else:
+        elif not nearer:
             lane.trouble = None
             self._no_news(lane)
         return False
@@ -314,7 +320,7 @@ class Fetcher:
         lane.stash.clear()
         lane.is_over = True
         lane.over_at = lane.track.reached or self._course.at
-        if told := lane.track.told_damage():
+        if told := lane.track.finish():
             lane.tail.append(told)
 
     def _is_near_edge(self, lane: Lane) -> bool:
@@ -345,7 +351,7 @@ class Fetcher:
             lane.audio.extend(taken or ())
         if answer.damage is not None:
             self.malformed += 1
-            lane.audio_damaged += 1
+            lane.audio_damaged += not answer.pieces
             lane.audio.append(sound.damage())
             if lane.audio_damaged >= TRIES:
                 lane.audio_problem = str(answer.damage)
@@ -399,13 +405,16 @@ class Fetcher:
                 await self._deck.place(position, self._course.motion, self._course.steps)
             except UidGoneError:
                 if left == 1:
-                    raise SessionLimitError(
-                        f"{self._deck}: the recorder drops UIDs as soon as they are issued; do other"
-                        " clients take all sixteen?",
-                        retry_after=30.0,
-                    ) from None
+                    raise self._no_uid_lives() from None
             else:
                 return
+
+    def _no_uid_lives(self) -> SessionLimitError:
+        return SessionLimitError(
+            f"{self._deck}: the recorder drops UIDs as soon as they are issued; do other clients take"
+            " all sixteen?",
+            retry_after=30.0,
+        )
 
     async def place_forward(self, position: datetime) -> None:
         """Have the recorder play forward from a position, for a search: the course stays as it is."""
@@ -428,6 +437,12 @@ class Fetcher:
                     raise StreamEndedError(
                         f"{self._deck}: the recorder no longer knows the playback's UID"
                     )
+            if isinstance(error, CommandError) and (error.status or 0) < SERVER_ERROR:
+                raise error
+            if isinstance(error, UidGoneError):
+                self._uids_gone += 1
+                if self._uids_gone > MAX_UIDS_GONE:
+                    raise self._no_uid_lives()
             if isinstance(error, UidGoneError) or tries:
                 self._tell_outage(error)
             if tries:

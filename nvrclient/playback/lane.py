@@ -15,7 +15,7 @@ from nvrclient.errors import NVRError
 from nvrclient.frames import AudioFrame, Codec, Discontinuity, Gop, StreamItem, VideoFrame
 from nvrclient.playback.motion import Motion
 from nvrclient.playback.sound import SoundTrack, duration
-from nvrclient.playback.track import HIDE, Group, PictureTrack
+from nvrclient.playback.track import Group, PictureTrack, only_decodes
 
 PICTURES_AHEAD = 10
 """JPEG pictures fetched ahead, each of which is an answer; of H.264 and H.265 one GOP is."""
@@ -23,8 +23,8 @@ PICTURES_AHEAD = 10
 TRIES = 3
 """Answers without anything new after which there is no more; and damaged ones in a row after which it is an error."""
 
-REPEATS = 64
-"""GOPs known already that may come after the recorder was told a position again: it begins near it (3.2.1)."""
+SOUNDS_AHEAD = 512
+"""Audio frames queued, at most: ten seconds of AAC. Pictures do not wait for more."""
 
 
 class Lane:
@@ -46,10 +46,12 @@ class Lane:
         self.over_at: datetime | None = None  # where the others were then
         self._seen: tuple[datetime, datetime] | None = None
         self.unanswered = 0
-        self.repeats_allowed = 0
         self.retry_at = 0.0  # on the monotonic clock
         self.news_at = 0.0
         self.is_placed = False  # the recorder was told a position, and nothing new has come since
+        self.exhausted: set[bool] = (
+            set()
+        )  # where steps found nothing more: True forward, False back
         self.damaged = 0  # answers in a row that could not be read
         self.trouble: NVRError | None = None  # what was wrong with the last answer
         self.audio_damaged = 0
@@ -80,20 +82,22 @@ class Lane:
         self.trouble = None
         self.stash.clear()
         self.tail.clear()
+        self.exhausted.clear()
         self.placed(now)
 
     def placed(self, now: float) -> None:
         """The recorder was told a position."""
         self.unanswered = 0
-        self.repeats_allowed = REPEATS
         self._seen = None
         self.retry_at = self.news_at = now
         self.is_placed = True
 
-    def seen_other(self, gop: RecordedGop) -> bool:
-        """Whether this GOP is another one than came last."""
+    def comes_nearer(self, gop: RecordedGop, *, backward: bool) -> bool:
+        """Whether the recorder, which begins near a position (3.2.1), is on its way to where the lane has got to."""
         seen, self._seen = self._seen, (gop.start, gop.end)
-        return seen != self._seen
+        if seen is None or not self.is_placed:
+            return self.is_placed
+        return self._seen[0] < seen[0] if backward else self._seen[1] > seen[1]
 
     @property
     def gop_length(self) -> float:
@@ -149,6 +153,7 @@ class Lane:
         assert group is not None
         if group is not self.hand:
             self.hand, self.index = self.groups.popleft(), 0
+            self.exhausted.clear()
         self.index += 1
         return group.gop.frames[self.index - 1]
 
@@ -225,7 +230,8 @@ class Lane:
     @property
     def queued(self) -> int:
         """Pictures and audio frames that wait for the caller."""
-        return self.queued_video + sum(isinstance(item, AudioFrame) for item in self.audio)
+        held = self.track.held + (self.sound.held if self.sound is not None else 0)
+        return held + self.queued_video + sum(isinstance(item, AudioFrame) for item in self.audio)
 
     @property
     def queued_bytes(self) -> int:
@@ -256,7 +262,7 @@ class Lane:
 
     def wants_audio(self) -> bool:
         """Whether the next second of audio is to be asked for: as far as the pictures queued reach."""
-        if self.sound is None or self.audio_is_over:
+        if self.sound is None or self.audio_is_over or len(self.audio) >= SOUNDS_AHEAD:
             return False
         reached = self.video_until
         if reached is None or (
@@ -308,7 +314,7 @@ class Lane:
     def shown_before(self, *, but_one: bool) -> int | None:
         """Return the index in the GOP at hand of the picture shown last; with `but_one` of the one before it."""
         frames = self.hand.gop.frames[: self.index] if self.hand is not None else ()
-        shown = [index for index, frame in enumerate(frames) if not _only_decodes(frame)]
+        shown = [index for index, frame in enumerate(frames) if not only_decodes(frame)]
         if but_one:
             shown = shown[:-1]
         return shown[-1] if shown else None
@@ -316,7 +322,7 @@ class Lane:
     def first_shown(self) -> datetime | None:
         """Return the time of the first picture to show of the GOP at hand."""
         frames = self.hand.gop.frames if self.hand is not None else ()
-        return next((frame.time for frame in frames if not _only_decodes(frame)), None)
+        return next((frame.time for frame in frames if not only_decodes(frame)), None)
 
     def comes_before(self, limit: datetime) -> bool:
         """Whether a GOP has come that begins before `limit`."""
@@ -358,6 +364,7 @@ class Lane:
         self.groups.clear()
         self.hand = group
         self.hand.before.clear()
+        self.exhausted.clear()
         times = [frame.time for frame in group.gop.frames]
         self.index = max(index + 1 for index, time in enumerate(times) if time and time < limit)
         return self.index
@@ -370,9 +377,4 @@ def _is_before(sound: AudioFrame | Discontinuity, frame: VideoFrame) -> bool:
 
 
 def _is_from(frame: VideoFrame, position: datetime) -> bool:
-    return not _only_decodes(frame) and frame.time is not None and frame.time >= position
-
-
-def _only_decodes(frame: VideoFrame) -> bool:
-    """Whether a picture is never shown: what is hidden since it lies before the start can be stepped to."""
-    return frame.keyframe and not frame.shown and frame.info.idr_display == HIDE
+    return not only_decodes(frame) and frame.time is not None and frame.time >= position

@@ -89,7 +89,7 @@ class Playback(Openable):
         player = Player(self._connection, self.cameras, start, end, speed, audio=audio)
         self._player = player
         try:
-            await self._connection.shielded(player.open(), f"open {player}")
+            await player.open()
         except BaseException:
             await self.aclose()
             raise

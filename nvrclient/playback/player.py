@@ -46,6 +46,9 @@ State: TypeAlias = Literal[
 STEP_RETRY = 0.2
 """Seconds before a step that brought nothing new is asked for again."""
 
+CLOSE_PATIENCE = 0.3
+"""Seconds that closing waits for what is under way, before it breaks it off and sends STOP."""
+
 SEARCH = (2, 10, 60)
 """Seconds before the picture shown from which the recorder is read forward, where it does not step back by itself."""
 
@@ -79,6 +82,7 @@ class Player:
         self._is_over = False
         self._control = asyncio.Lock()
         self._in_control = False
+        self._controlling: asyncio.Task[None] | None = None  # the control call made last
         self._delivered = 0
         self._again = 0  # pictures given again by steps
         self._found_any = False  # since it was sent somewhere
@@ -98,9 +102,13 @@ class Player:
         """Take a UID, choose the cameras, start at the time asked for."""
         self._connection.streams.add(self)
         self._connection.count(streams=1)
-        self._aim(hold=False)
-        await self._fetcher.place(self.course.position)
-        self._fetcher.aimed()
+
+        async def change() -> None:
+            self._aim(hold=False)
+            await self._fetcher.place(self.course.position)
+            self._fetcher.aimed()
+
+        await self._controlled(change)
 
     async def aclose(self) -> None:
         """Send STOP, give the UID back, end the loop; bounded in time. Safe to repeat."""
@@ -112,7 +120,11 @@ class Player:
         self.is_closed = True
         self._wake()
         try:
-            await self._fetcher.stop()
+            if self._controlling is not None:  # a command under way decides what has to be undone
+                await asyncio.wait((self._controlling,), timeout=CLOSE_PATIENCE)
+                self._controlling.cancel()
+                await asyncio.wait((self._controlling,))
+            await self._fetcher.stop(CLOSE_PATIENCE)
             await self._deck.close(self.course.position)
         finally:
             for lane in self.lanes:
@@ -133,7 +145,7 @@ class Player:
             if lane is None:
                 return self._fetcher.told.popleft()
             item = lane.next_item()
-            if isinstance(item, VideoFrame) and self._moved:
+            if self._moved and not isinstance(item, Discontinuity):
                 return Discontinuity("seek", since=self._moved.pop(), until=item.time)
             if isinstance(item, Discontinuity) or (isinstance(item, VideoFrame) and not item.shown):
                 return self._give(lane)
@@ -200,7 +212,9 @@ class Player:
     def _is_jump(self, lane: Lane, frame: VideoFrame) -> bool:
         """Whether time does not go on from the item before: in fast motion and reverse, and over a gap."""
         group = lane.following()
-        if group is None or not group.jump or frame is not group.gop.frames[0]:
+        if group is None or not group.jump:
+            return False
+        if frame is not next(one for one in group.gop.frames if one.shown):
             return False
         if self.course.motion is not Motion.FORWARD or self._paced is None or frame.time is None:
             return True
@@ -376,7 +390,8 @@ class Player:
                     self._paced = None
                     self._wake()
 
-        await self._connection.shielded(run(), f"{self}: control")
+        task = self._controlling = self._connection.spawn(run(), f"{self}: control")
+        await self._connection.result(task)
 
     def _note_move(self) -> None:
         """The next picture does not go on from the one given last: it is told."""
@@ -410,18 +425,16 @@ class Player:
 
     async def _find_position(self) -> None:
         """Where playback began wherever the recorder does, learn where that is: from the first picture."""
-        tries = 0
-        while self.course.position is None:
-            heads = [frame.time for lane in self.lanes if (frame := lane.head()) and frame.time]
-            if heads:
-                self.course.at = min(heads)
-                return
-            tries += 1
-            if tries > TRIES:
-                raise NoRecordingError(f"{self}: nothing is recorded")
-            if not self._fetcher.is_placed:
-                await self._steer(None)
-            await self._fetcher.fetch_video(self.lanes[0])
+        if self.course.position is not None:
+            return
+        if not self._fetcher.is_placed:
+            await self._steer(None)
+        for lane in self.lanes:
+            await self._ask(lane, lambda lane=lane: lane.head() is not None)  # type: ignore[misc]
+        heads = [frame.time for lane in self.lanes if (frame := lane.head()) and frame.time]
+        if not heads:
+            raise NoRecordingError(f"{self}: nothing is recorded")
+        self.course.at = min(heads)
 
     async def _pause(self) -> None:
         if self._is_paused:
@@ -445,7 +458,7 @@ class Player:
     async def _step_forward(self, position: datetime) -> VideoFrame:
         await self._deck.step(position, forward=True)
         for lane in self.lanes:
-            if lane.next_shown(position) is None:
+            if lane.next_shown(position) is None and True not in lane.exhausted:
                 await self._fetch_after(lane, position)
         following = [
             (frame.time, lane)
@@ -462,7 +475,8 @@ class Player:
     async def _step_back(self, position: datetime) -> VideoFrame:
         await self._deck.step(position, forward=False)
         for lane in self.lanes:
-            if lane.shown_before(but_one=lane is self._shown_lane) is None:
+            before_it = lane.shown_before(but_one=lane is self._shown_lane)
+            if before_it is None and False not in lane.exhausted:
                 await self._fetch_before(lane, position)
         before: list[tuple[datetime, Lane, int]] = []
         for lane in self.lanes:
@@ -485,12 +499,13 @@ class Player:
         """Fetch the next GOP with a picture to show, if there is one."""
         lane.aim_step(position, forward=True, now=self._connection.loop.time())
         await self._ask(lane, lambda: lane.next_shown(position) is not None)
-        if (
-            lane.next_shown(position) is None
-        ):  # perhaps the recorder repeats itself until it is told where it is
+        if lane.next_shown(position) is None:
+            # Perhaps the recorder repeats itself until it is told again where it is.
             await self._fetcher.place_forward(position)
             await self._ask(lane, lambda: lane.next_shown(position) is not None)
             await self._deck.pause(position)
+        if lane.next_shown(position) is None:
+            lane.exhausted.add(True)
 
     async def _fetch_before(self, lane: Lane, position: datetime) -> None:
         """Fetch the GOP before the one at hand, if there is one, and take it in hand at its end."""
@@ -509,6 +524,8 @@ class Player:
             self._again -= lane.take_in_hand(limit)
             if lane is self._shown_lane:
                 self._shown_lane = None  # the picture shown now is behind the GOP at hand
+        else:
+            lane.exhausted.add(False)
 
     async def _ask(self, lane: Lane, is_enough: Callable[[], bool]) -> None:
         """Ask for GOPs until there is enough, or `TRIES` in a row brought nothing new."""

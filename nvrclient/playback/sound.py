@@ -65,7 +65,7 @@ class SoundTrack:
 
     def aim(self, at: datetime | None) -> None:
         """Expect audio from a time on, or from wherever the recorder begins."""
-        self._drop("moved", sum(len(audio.blocks) for audio, _ in self._held))
+        self._drop("moved", self.held)
         self._held = []
         self._aim = at
         self._last = self._clock = self.until = None
@@ -74,6 +74,11 @@ class SoundTrack:
         """An answer could not be read; return what is to be told."""
         self._clock = None
         return Discontinuity("loss", since=self.until, lost=1)
+
+    @property
+    def held(self) -> int:
+        """Frames held back until the rate of AAC is known."""
+        return sum(len(audio.blocks) for audio, _ in self._held)
 
     def take(self, audio: RecordedAudio, now: float) -> list[AudioFrame | Discontinuity] | None:
         """Take what came at monotonic time `now`; return what can be given. None: it was here before."""

@@ -124,10 +124,10 @@ class PictureTrack:
         if behind is None:
             self.reached = self._taken = None
         else:
-            shown = [frame.time for frame in behind.frames if frame.shown and frame.time] or [
-                behind.end
+            times = [
+                frame.time for frame in behind.frames if frame.time and not only_decodes(frame)
             ]
-            self.reached = min(shown) if motion.is_backward else max(shown)
+            self.reached = min(times) if motion.is_backward else max(times)
             self._taken = behind.start, behind.end
         if behind is None or motion is not Motion.FORWARD:
             self._cold = True
@@ -138,10 +138,17 @@ class PictureTrack:
         self._damaged += 1
         self._cold = True
 
-    def told_damage(self) -> Discontinuity | None:
-        """Return what is to be told of answers that could not be read, where no picture followed."""
+    def finish(self) -> Discontinuity | None:
+        """No more GOPs come: return what is to be told of answers that could not be read, if no picture followed."""
+        backward = self._motion.is_backward
+        self._drop_held("waiting for key frame" if backward else "before start")
         damaged, self._damaged = self._damaged, 0
         return Discontinuity("loss", since=self._last_time, lost=damaged) if damaged else None
+
+    @property
+    def held(self) -> int:
+        """Pictures held back until one is found that decoding can start at."""
+        return sum(len(pictures) for _, pictures in self._held)
 
     def misses(self, gop: RecordedGop) -> bool:
         """Whether a GOP neither holds the time aimed at nor joins what was taken: something may lie between.
@@ -412,3 +419,8 @@ def _interval(times: Sequence[datetime], rate: float | None) -> float:
 def _gap_limit(interval: float) -> float:
     """Return the seconds between pictures that are a gap."""
     return max(GAP, 3 * interval) if interval else UNKNOWN_GAP
+
+
+def only_decodes(frame: VideoFrame) -> bool:
+    """Whether a picture is never shown; one that is hidden since it lies before the start can be stepped to."""
+    return frame.keyframe and not frame.shown and frame.info.idr_display == HIDE
