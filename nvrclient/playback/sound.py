@@ -7,7 +7,11 @@ is missing in between.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import combinations
+from math import log
 
 from nvrclient.codec import aac
 from nvrclient.container.audio import RecordedAudio
@@ -19,10 +23,11 @@ SLACK = 1.5
 DEFAULT_AAC_RATE = 48_000
 
 MEASURED = 3
-"""Answers by which the rate of raw AAC is found out, at most: whole seconds say little about one."""
+"""Answers by which the rate of raw AAC is found out: whole seconds say little about one."""
 
-TOLERANCE = 0.02
-"""By how much a measured rate may miss one of AAC's table, which are 8 % apart; after `MEASURED` answers twice that."""
+OTHER = 0.06
+"""By how much the frames in an answer may differ from those before, and one frame more, without another rate behind
+it; AAC's rates are 8 % apart."""
 
 REMEMBERED = 64
 """Answers whose beginning is remembered: after a pause they come again, and are timed as before."""
@@ -52,16 +57,15 @@ class SoundTrack:
         self._camera = camera
         self._asked_rate = rate
         self._rate = rate  # of AAC, once known
-        self._held: list[tuple[RecordedAudio, float]] = []
-        self._other_rate: tuple[int, int] = (0, 0)  # a rate measured since, and how often in a row
+        self._held: list[tuple[RecordedAudio, float]] = []  # until it is known
         self._last: tuple[datetime, datetime] | None = None
         self._aim: datetime | None = None
         self._format: tuple[Codec, int, int] | None = None
         self._since: datetime | None = None  # the end of the frame given last
-        self._zero: datetime | None = None
+        self._zero: _Clock | None = None
         self._pts = -1  # of the frame given last
-        self._clock: datetime | None = None  # where the count of samples stands
-        self._clocks: dict[tuple[datetime, datetime, int], datetime] = {}  # where answers began
+        self._clock: _Clock | None = None
+        self._clocks: dict[tuple[datetime, datetime, int], _Clock] = {}  # where answers began
 
     def aim(self, at: datetime | None) -> None:
         """Expect audio from a time on, or from wherever the recorder begins."""
@@ -90,57 +94,31 @@ class SoundTrack:
         self.until = max(audio.end, audio.start)
         if audio.codec is not Codec.AAC:
             return [*self.finish(), *self._frames(audio, now)]
-        if self._rate is None:
+        if self._asked_rate is None and (self._held or self._is_other(audio)):
             self._held.append((audio, now))
-            self._rate = self._measured()
-            return self.finish() if self._rate is not None else []
-        self._watch_rate(audio)
+            return self.finish() if len(self._held) >= MEASURED else []
         return self._frames(audio, now)
 
     def finish(self) -> list[AudioFrame | Discontinuity]:
         """Return what was held back until the rate of AAC is known, with the best guess."""
         if not self._held:
             return []
-        if self._rate is None:
-            self._rate = self._measured(last=True) or DEFAULT_AAC_RATE
+        self._rate = _measured([audio for audio, _ in self._held], self._rate)
         held, self._held = self._held, []
         return [frame for audio, now in held for frame in self._frames(audio, now)]
 
-    def _measured(self, *, last: bool = False) -> int | None:
-        """Return the rate of AAC by what is held, None while it is not sure."""
-        if len(self._held) < 2 and not last:
-            return None
-        first = self._held[0][0].start
-        blocks = sum(len(audio.blocks) for audio, _ in self._held)
-        newest = self._held[-1][0]
-        by_ends = _rate(blocks, first, newest.end)
-        by_starts = _rate(blocks - len(newest.blocks), first, newest.start)
-        tolerance = 2 * TOLERANCE if last or len(self._held) >= MEASURED else TOLERANCE
-        found = [aac.nearest_rate(rate, tolerance) for rate in (by_ends, by_starts) if rate]
-        if len(found) == 2 and found[0] == found[1] and found[0]:
-            return found[0]
-        if last or len(self._held) >= MEASURED:
-            return next((rate for rate in found if rate), DEFAULT_AAC_RATE)
-        return None
-
-    def _watch_rate(self, audio: RecordedAudio) -> None:
-        """The rate may change in a recording: it has when `MEASURED` answers in a row say the same other one."""
-        rate = aac.nearest_rate(_rate(len(audio.blocks), audio.start, audio.end), TOLERANCE)
-        other, times = self._other_rate
-        if self._asked_rate is not None or rate is None or rate == self._rate:
-            self._other_rate = (0, 0)
-        elif rate != other:
-            self._other_rate = (rate, 1)
-        elif times + 1 < MEASURED:
-            self._other_rate = (rate, times + 1)
-        else:
-            self._rate, self._other_rate = rate, (0, 0)
+    def _is_other(self, audio: RecordedAudio) -> bool:
+        """Whether the rate is to be found out, for the first time or since it may have changed."""
+        if self._rate is None:
+            return True
+        expected = self._rate / aac.SAMPLES_PER_FRAME
+        return abs(len(audio.blocks) - expected) > 1 + OTHER * expected
 
     def _frames(self, audio: RecordedAudio, now: float) -> list[AudioFrame | Discontinuity]:
         key = audio.start, audio.end, len(audio.blocks)
         clock = self._clock or self._clocks.get(key)
-        if clock is None or abs((clock - audio.start).total_seconds()) > SLACK:
-            clock = audio.start
+        if clock is None or abs((clock.time - audio.start).total_seconds()) > SLACK:
+            clock = _Clock(audio.start)
         self._clocks[key] = clock
         while len(self._clocks) > REMEMBERED:
             del self._clocks[next(iter(self._clocks))]
@@ -154,18 +132,18 @@ class SoundTrack:
             else:
                 rate, channels = _SPEECH_RATE, 1
                 samples = len(data) * _SAMPLES_IN_BYTE[audio.codec]
-            time, clock = clock, clock + timedelta(seconds=samples / rate)
-            if self._aim is not None and clock <= self._aim + _ROUNDING:
+            began, clock = clock.at(rate), clock.at(rate).after(samples)
+            if self._aim is not None and clock.time <= self._aim + _ROUNDING:
                 self._drop("before start", 1)
                 continue
             shape = audio.codec, rate, channels
             if self._format not in {None, shape}:
-                given.append(Discontinuity("format", since=self._since, until=time))
+                given.append(Discontinuity("format", since=self._since, until=began.time))
                 self._pts = round(self._pts * rate / self._format[1]) if self._format else -1
-            self._format, self._since = shape, clock
+            self._format, self._since = shape, clock.time
             if self._zero is None:
-                self._zero = time
-            self._pts = max(round((time - self._zero).total_seconds() * rate), self._pts + 1)
+                self._zero = began
+            self._pts = max(began.samples_since(self._zero), self._pts + 1)
             given.append(
                 AudioFrame(
                     camera=self._camera,
@@ -175,7 +153,7 @@ class SoundTrack:
                     pts=self._pts,
                     sample_rate=rate,
                     channels=channels,
-                    time=time,
+                    time=began.time,
                     received_at=now,
                     lost=0,
                 )
@@ -188,7 +166,54 @@ class SoundTrack:
             self.dropped[reason] = self.dropped.get(reason, 0) + count
 
 
-def _rate(blocks: int, start: datetime, end: datetime) -> float:
-    """Return the samples a second of AAC blocks between two times; 0 where they tell nothing."""
-    seconds = (end - start).total_seconds()
-    return blocks * aac.SAMPLES_PER_FRAME / seconds if seconds > 0 else 0.0
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    """A count of samples from a time on: sums of times would lose a little with every frame."""
+
+    anchor: datetime
+    samples: int = 0
+    rate: int = 0
+
+    @property
+    def time(self) -> datetime:
+        return self.anchor + timedelta(seconds=self.samples / self.rate if self.rate else 0.0)
+
+    def at(self, rate: int) -> _Clock:
+        """Go on in another rate."""
+        return self if self.rate == rate else _Clock(self.time, 0, rate)
+
+    def after(self, samples: int) -> _Clock:
+        """Go on by so many samples."""
+        return replace(self, samples=self.samples + samples)
+
+    def samples_since(self, zero: _Clock) -> int:
+        """Return the samples since another clock's time, at this one's rate."""
+        seconds = (self.anchor - zero.time).total_seconds()
+        return round(seconds * self.rate) + self.samples
+
+
+def _measured(answers: Sequence[RecordedAudio], before: int | None) -> int:
+    """Return the rate of raw AAC by the frames in answers and their times; `before`: what it was so far.
+
+    Stated times are whole seconds, so two of them tell a duration to a second at best. Of the rates that can be, it
+    is the one that makes an answer about a second long.
+    """
+    edges = [(0, answers[0].start)]
+    for answer, following in zip(answers, (*answers[1:], None), strict=True):
+        end = following.start if following is not None else answer.end
+        edges.append((edges[-1][0] + len(answer.blocks), end))
+    fitting = [rate for rate in aac.SAMPLE_RATES if _can_be(rate, edges)]
+    blocks = sorted(len(answer.blocks) for answer in answers)
+    usual = blocks[len(blocks) // 2] * aac.SAMPLES_PER_FRAME
+    if before in fitting and (len(answers) < MEASURED or abs(before / usual - 1) <= OTHER):
+        return before
+    return min(fitting, key=lambda rate: abs(log(rate / usual)), default=before or DEFAULT_AAC_RATE)
+
+
+def _can_be(rate: int, edges: Sequence[tuple[int, datetime]]) -> bool:
+    """Whether frames at a rate can lie between times that are stated in whole seconds."""
+    for (first, since), (last, until) in combinations(edges, 2):
+        stated = (until - since).total_seconds()
+        if abs((last - first) * aac.SAMPLES_PER_FRAME / rate - stated) > 1:
+            return False
+    return True
