@@ -444,13 +444,16 @@ class Player:
         assert position is not None
         if self._is_over or not self._fetcher.is_placed:
             await self._steer(None)
+        if self.course.motion is not Motion.FORWARD:
+            # What was fetched ahead is not what a step needs, and the recorder may go on from there.
+            for lane in self.lanes:
+                lane.drop_queued("moved", hand=False)
+            await self._fetcher.place_forward(position)
         try:
             await self._deck.pause(position)
         except (UidGoneError, ConnectionFailedError):
             await self._steer(None)
             await self._deck.pause(position)
-        for lane in self.lanes:
-            lane.drop_queued("moved", hand=False)
         self._is_paused = True
 
     # Steps: a GOP is asked for only when the pictures of the one at hand are used up (3.1.4)

@@ -8,7 +8,7 @@ for, and an IDR that is there for decoding only, come marked ``shown=False``, on
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import pairwise
 
@@ -102,6 +102,7 @@ class PictureTrack:
         self._last_pts: int | None = None
         self._last_time: datetime | None = None  # of the picture given last
         self._damaged = 0  # answers since then
+        self._untold: list[Discontinuity] = []  # until a picture is given
 
     def aim(
         self,
@@ -120,6 +121,7 @@ class PictureTrack:
         self._aim = None if behind is not None else at
         self._hides = hides
         self._damaged = 0
+        self._untold = []
         self._seen = None
         if behind is None:
             self.reached = self._taken = None
@@ -188,8 +190,8 @@ class PictureTrack:
         interval = _interval([picture.time for picture in shown], gop.info.frame_rate)
         between = self._between(first, last)
         gap = between is not None and between > _gap_limit(max(interval, self.interval))
-        before = self._told_before(first, last, gap=gap)
-        if not interval and between is not None and not gap:
+        self._untold += self._told_before(first, last, gap=gap)
+        if not interval and between is not None and not (gap and self.interval):
             interval = abs(between)
         self.interval = interval or self.interval
         self.reached = first if self._motion.is_backward else last
@@ -198,9 +200,7 @@ class PictureTrack:
         for chain in self._decodable(gop, pictures):
             group = self._group(*chain, now)
             if group is not None:
-                group.before = before + group.before
-                group.jump = group.jump or bool(before)
-                before = []
+                group.before = self._told_now(group.gop.frames[0]) + group.before
                 taken.groups.append(group)
         return taken
 
@@ -242,6 +242,13 @@ class PictureTrack:
         if self._aim is not None and not self._motion.is_backward and reached < self._aim:
             return []  # before the part asked for
         return [Discontinuity("gap", reached, last if self._motion.is_backward else first)]
+
+    def _told_now(self, frame: VideoFrame) -> list[Discontinuity]:
+        """Return what is to be told before this picture, the next that is given."""
+        untold, self._untold = self._untold, []
+        return [
+            replace(told, until=frame.time) if told.reason == "loss" else told for told in untold
+        ]
 
     # What can be decoded
 
@@ -351,7 +358,7 @@ class PictureTrack:
         return Group(
             Gop(self._camera, gop.codec, gop.start, gop.end, tuple(frames), gop.info),
             before,
-            self._motion is not Motion.FORWARD,
+            self._motion is not Motion.FORWARD or bool(self._untold),
         )
 
     def _frame(self, picture: _Picture, codec: Codec, now: float) -> VideoFrame:
