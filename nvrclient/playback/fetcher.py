@@ -122,18 +122,20 @@ class Fetcher:
             await asyncio.wait((self._task,))
             self._task = None
         request, self._request = self._request, None
-        if request is not None and not request.done():
+        if request is not None:
             await asyncio.wait((request,), timeout=patience)
             if not request.done():
                 request.cancel()
                 await asyncio.wait((request,))
-                self.is_placed = False  # what the recorder does now, nobody knows
+            self.is_placed = False  # the recorder may go on behind what was not taken
 
     async def on_wire(self, work: Coroutine[Any, Any, _T]) -> _T:
         """Do something on the wire, in a task of its own: the only one at a time."""
         task = self._connection.spawn(work, f"{self._deck}: request")
         self._request = task
-        return await self._connection.result(task)
+        result = await self._connection.result(task)
+        self._request = None
+        return result
 
     async def _run(self) -> None:
         try:
