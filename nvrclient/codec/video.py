@@ -157,7 +157,7 @@ class VideoTrack:
         if self._waiting or self._assembler.lost or (unit.opens and self._last is not None):
             return unit.nal_units if self._can_start(unit) else []
         if self._skip_leading and (
-            not unit.has_slice or is_leading(unit.nal_units, self._assembler.codec)
+            not unit.has_slice or is_leading(_types(unit), self._assembler.codec)
         ):
             return []
         return unit.nal_units
@@ -214,17 +214,17 @@ class VideoTrack:
             self._waiting = False
             self._skip_leading = codec is Codec.H265
         elif self._skip_leading:
-            if is_leading(unit.nal_units, codec):
+            if is_leading(_types(unit), codec):
                 self._drop("leading")
                 return
-            self._skip_leading = not is_key(unit.nal_units, codec)
+            self._skip_leading = not is_key(_types(unit), codec)
         self._give(
             tuple(unit.nal_units),
             b"",
             unit.timestamp,
             self._format_with(unit, codec),
             now,
-            keyframe=is_key(unit.nal_units, codec),
+            keyframe=is_key(_types(unit), codec),
             told=unit.extension is not None,
         )
 
@@ -275,7 +275,7 @@ class VideoTrack:
     def _can_start(self, unit: AccessUnit) -> bool:
         """Whether decoding can start at this picture: a key frame with its sets, or with those given before."""
         codec = self._assembler.codec if self._assembler is not None else None
-        if codec is None or not is_key(unit.nal_units, codec):
+        if codec is None or not is_key(_types(unit), codec):
             return False
         present = {nal.type for nal in unit.nal_units}
         return all(kind in present or kind in self._sets for kind in SET_TYPES[codec])
@@ -322,3 +322,7 @@ class VideoTrack:
         """Packets and parts that could not be used."""
         current = self._assembler.malformed.values() if self._assembler is not None else ()
         return sum(self.malformed.values()) + sum(current)
+
+
+def _types(unit: AccessUnit) -> list[int]:
+    return [nal.type for nal in unit.nal_units]

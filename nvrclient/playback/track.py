@@ -15,7 +15,7 @@ from itertools import pairwise
 from nvrclient.codec import annexb
 from nvrclient.codec.jpeg import parse_live_jpeg
 from nvrclient.codec.parameter_sets import video_format
-from nvrclient.codec.random_access import SET_TYPES, is_key, is_leading
+from nvrclient.codec.random_access import SET_TYPES, has_slice, is_key, is_leading
 from nvrclient.container.gop import RecordedGop, RecordedPicture
 from nvrclient.errors import ProtocolError
 from nvrclient.frames import Codec, Discontinuity, Gop, NalUnit, VideoFormat, VideoFrame
@@ -162,7 +162,8 @@ class PictureTrack:
             return False
         between = self._between(times[0], max(times))
         if between is not None:
-            return between > _gap_limit(max(_interval(times, gop.info.frame_rate), self.interval))
+            interval = max(_interval(times, gop.info.frame_rate), self.interval)
+            return between > (1.5 * interval or UNKNOWN_GAP)
         if self._aim is None:
             return False
         return max(times) < self._aim if self._motion.is_backward else times[0] > self._aim
@@ -258,7 +259,9 @@ class PictureTrack:
         """Return the GOPs that can be given now: this one, and those it had to wait for or that waited for it."""
         has_key = any(picture.key and self._has_sets(picture, gop.codec) for picture in pictures)
         if self._motion is Motion.FORWARD:
-            if self._aim is not None and max(gop.end, *(p.time for p in pictures)) < self._aim:
+            last = max(picture.time for picture in pictures)
+            # A GOP's end is its last picture's time, or when the next one begins.
+            if self._aim is not None and last < self._aim and gop.end <= self._aim:
                 if has_key:
                     self._drop_held("before start")
                 if has_key or self._held:
@@ -313,17 +316,15 @@ class PictureTrack:
                 read.append(_Picture(recorded, (), True, False, False, size))
                 continue
             mask, shift = (0x1F, 0) if gop.codec is Codec.H264 else (0x3F, 1)
-            units = [
-                NalUnit(data, gop.codec, data[0] >> shift & mask, 0)
-                for data in annexb.split(recorded.data)
-            ]
-            if not any(unit.is_slice for unit in units):
+            units = [(data[0] >> shift & mask, data) for data in annexb.split(recorded.data)]
+            types = {kind for kind, _ in units}
+            if not has_slice(types, gop.codec):
                 self._drop("malformed", 1)
                 continue
-            key = is_key(units, gop.codec)
-            named = tuple((unit.type, unit.data) for unit in units)
+            key = is_key(types, gop.codec)
             hidden = hides and key and not read
-            read.append(_Picture(recorded, named, key, is_leading(units, gop.codec), hidden))
+            leading = is_leading(types, gop.codec)
+            read.append(_Picture(recorded, tuple(units), key, leading, hidden))
         return read
 
     def _group(self, gop: RecordedGop, pictures: list[_Picture], now: float) -> Group | None:

@@ -34,6 +34,8 @@ def test_a_short_run_prints_ratios() -> None:
         ("multipart", "packets, 20 a read"),
         ("multipart", "packets, 64 KiB a read"),
         ("multipart", "JPEG, 64 KiB a read"),
+        ("playback", "H264"),
+        ("playback", "H265"),
     }
     for row in rows:
         assert (row["ratio"] is None) == bool(row["skipped"])
