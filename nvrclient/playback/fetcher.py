@@ -41,6 +41,9 @@ PATIENCE = 1.0
 PROBES = (2.0, 10.0)
 """Seconds by which the recorder is sent further back, where what it gives first does not hold the time asked for."""
 
+RETURNED = len(PROBES) + 1
+"""Probes made once the recorder was sent back to the time asked for."""
+
 LIVE_EDGE = 60.0
 """Seconds from now within which the recording may still be growing."""
 
@@ -231,6 +234,9 @@ class Fetcher:
         if self._is_probe_due(lane, answer.gops):
             lane.stash += answer.gops
             return True
+        if lane.stash and not answer.gops and self._probes < RETURNED:
+            self._probes = len(PROBES)  # that far back there is nothing, and perhaps nothing comes
+            return True
         backward = self._course.motion.is_backward
         nearer = bool(answer.gops) and lane.comes_nearer(answer.gops[-1], backward=backward)
         progress = [self._admit(lane, gop, now) for gop in answer.gops]
@@ -248,7 +254,9 @@ class Fetcher:
             lane.damaged += 1
             if lane.damaged >= TRIES:
                 raise answer.damage
-        elif not nearer:
+        elif nearer:
+            lane.unanswered = 0
+        else:
             lane.trouble = None
             self._no_news(lane)
         return False
@@ -264,16 +272,22 @@ class Fetcher:
         )
 
     async def _probe(self) -> None:
-        """Send the recorder further back than asked for: what it gave first begins too late."""
+        """Send the recorder further back than asked for, since what it gave first begins too late; in the end where it was."""
         position = self._front()
         assert position is not None
-        back = PROBES[self._probes]
+        motion, steps = self._course.motion, self._course.steps
+        back = timedelta(seconds=PROBES[self._probes] if self._probes < len(PROBES) else 0.0)
         self._probes += 1
-        backward = self._course.motion.is_backward
-        moved = position + timedelta(seconds=back if backward else -back)
+        moved = position + back if motion.is_backward else position - back
         if moved.year < FIRST_YEAR:
             return
-        await self.on_wire(self._deck.place(moved, self._course.motion, self._course.steps))
+        try:
+            await self.on_wire(self._deck.place(moved, motion, steps))
+        except CommandError:
+            if not back:
+                raise
+            self._probes = RETURNED  # a recorder may refuse a time at which it has nothing
+            await self.on_wire(self._deck.place(position, motion, steps))
         self._told_position()
 
     def _admit(self, lane: Lane, gop: RecordedGop, now: float) -> bool:

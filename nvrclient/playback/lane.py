@@ -329,6 +329,13 @@ class Lane:
         times = [frame.time for group in self.groups for frame in group.gop.frames]
         return any(time is not None and time < limit for time in times)
 
+    def found_over_gap(self) -> datetime | None:
+        """Return the time of the first picture that has come, where something may be missing before it."""
+        first = self.groups[0] if self.groups else None
+        if first is None or not any(told.reason == "gap" for told in first.before):
+            return None
+        return first.gop.frames[0].time
+
     def aim_search(self, now: float) -> None:
         """Expect GOPs from wherever the recorder begins, forward."""
         self.drop_queued("moved", hand=False)
@@ -354,13 +361,13 @@ class Lane:
         return again
 
     def take_in_hand(self, limit: datetime) -> int:
-        """Take in hand the last GOP that came, at its last picture before `limit`.
+        """Take in hand the latest GOP that came, at its last picture before `limit`.
 
         Returns how many of its pictures count as given by that.
         """
-        *others, group = self.groups
+        group = max(self.groups, key=lambda group: group.gop.frames[-1].time)  # type: ignore[arg-type, return-value]
         self.drop_rest("moved")
-        self.drop("not asked for", sum(len(other.gop.frames) for other in others))
+        self.drop("not asked for", sum(len(o.gop.frames) for o in self.groups if o is not group))
         self.groups.clear()
         self.hand = group
         self.hand.before.clear()

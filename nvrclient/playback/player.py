@@ -26,7 +26,7 @@ from nvrclient.frames import (
 from nvrclient.playback.course import Course
 from nvrclient.playback.deck import MAX_STEP, Deck
 from nvrclient.playback.fetcher import Fetcher
-from nvrclient.playback.lane import TRIES, Lane
+from nvrclient.playback.lane import Lane
 from nvrclient.playback.motion import Motion
 from nvrclient.playback.pacer import Pacer
 from nvrclient.stream import StreamStats
@@ -42,9 +42,6 @@ State: TypeAlias = Literal[
     "ended",
     "closed",
 ]
-
-STEP_RETRY = 0.2
-"""Seconds before a step that brought nothing new is asked for again."""
 
 CLOSE_PATIENCE = 0.3
 """Seconds that closing waits for what is under way, before it breaks it off and sends STOP."""
@@ -502,8 +499,9 @@ class Player:
         """Fetch the next GOP with a picture to show, if there is one."""
         lane.aim_step(position, forward=True, now=self._connection.loop.time())
         await self._ask(lane, lambda: lane.next_shown(position) is not None)
-        if lane.next_shown(position) is None:
-            # Perhaps the recorder repeats itself until it is told again where it is.
+        if lane.next_shown(position) is None or lane.found_over_gap() is not None:
+            # Perhaps the recorder repeats itself, or leaves out what it thinks was given, until told where it is.
+            lane.aim_step(position, forward=True, now=self._connection.loop.time())
             await self._fetcher.place_forward(position)
             await self._ask(lane, lambda: lane.next_shown(position) is not None)
             await self._deck.pause(position)
@@ -515,14 +513,19 @@ class Player:
         limit = lane.first_shown() or position
         lane.aim_step(position, forward=False, now=self._connection.loop.time())
         await self._ask(lane, lambda: lane.comes_before(limit))
-        for seconds in SEARCH:
-            if lane.comes_before(limit):
-                break
+        beginnings: list[datetime] = []
+        if not lane.comes_before(limit):
+            beginnings = [position - timedelta(seconds=seconds) for seconds in SEARCH]
+        elif (found := lane.found_over_gap()) is not None:
+            beginnings = [found]  # perhaps the recorder left out what it thinks was given
+        for beginning in beginnings:
             lane.aim_search(self._connection.loop.time())
-            await self._fetcher.place_forward(position - timedelta(seconds=seconds))
+            await self._fetcher.place_forward(beginning)
             await self._ask(lane, lambda: lane.reaches(limit))
             lane.drop_from(limit)
             await self._deck.pause(position)
+            if lane.comes_before(limit):
+                break
         if lane.comes_before(limit):
             self._again -= lane.take_in_hand(limit)
             if lane is self._shown_lane:
@@ -531,12 +534,10 @@ class Player:
             lane.exhausted.add(False)
 
     async def _ask(self, lane: Lane, is_enough: Callable[[], bool]) -> None:
-        """Ask for GOPs until there is enough, or `TRIES` in a row brought nothing new."""
-        while not is_enough() and lane.unanswered < TRIES:
-            before = lane.unanswered
+        """Ask for GOPs until there is enough, or the recorder has no more."""
+        while not is_enough() and not lane.is_over:
+            await asyncio.sleep(max(0.0, lane.retry_at - self._connection.loop.time()))
             await self._fetcher.fetch_video(lane)
-            if lane.unanswered > before:
-                await asyncio.sleep(STEP_RETRY)
 
     # What it tells of itself
 
