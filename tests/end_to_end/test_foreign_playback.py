@@ -1,0 +1,140 @@
+"""Playback against a recorder that is not the simulator: what the specification leaves open, read otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, TypeVar
+
+import pytest
+
+import nvrclient
+from nvrclient import Codec, StreamItem, VideoFrame
+from nvrclient.playback.playback import Playback
+from tests.clock import run_simulated
+from tests.end_to_end.foreign_playback import (
+    T0,
+    DiskRecorder,
+    Group,
+    Landing,
+    after,
+    at,
+    before,
+    following,
+    late,
+    record,
+    stamp,
+)
+from tests.end_to_end.servers import reply
+from tests.secrets import PASSWORD
+
+_T = TypeVar("_T")
+
+
+@asynccontextmanager
+async def playing(
+    recorder: DiskRecorder, start: datetime | None = None, *, reconnect: bool = True
+) -> AsyncGenerator[Playback]:
+    async with (
+        recorder,
+        nvrclient.connect(recorder.url, "ADMIN", PASSWORD, reconnect=reconnect) as nvr,
+        nvr.camera(1).playback(start, speed=None) as playback,
+    ):
+        yield playback
+        stats = playback.stats
+        counted = stats.frames_delivered + stats.frames_queued + sum(stats.dropped.values())
+        assert stats.frames_received == counted
+    assert not recorder.broken
+
+
+def simulated(work: Coroutine[Any, Any, _T]) -> _T:
+    return run_simulated(asyncio.wait_for(work, 1000))
+
+
+async def take(playback: Playback, count: int = 1000) -> list[StreamItem]:
+    items: list[StreamItem] = []
+    async for item in playback:
+        items.append(item)
+        if len(items) == count:
+            break
+    return items
+
+
+def shown(items: Sequence[StreamItem]) -> list[int]:
+    """Return the times of the pictures to show, in hundredths from where recordings here begin."""
+    return [
+        stamp(item.time) - T0
+        for item in items
+        if isinstance(item, VideoFrame) and item.shown and item.time
+    ]
+
+
+def times(groups: Sequence[Group]) -> list[int]:
+    return [picture.stamp - T0 for group in groups for picture in group.pictures]
+
+
+def only_inside(landing: Landing) -> Landing:
+    """A recorder that has nothing for a time at which nothing is recorded."""
+    return lambda groups, when: (
+        landing(groups, when) if groups[0].first - 100 < when <= groups[-1].end else len(groups)
+    )
+
+
+@pytest.mark.parametrize("landing", [late(100), after(1)])
+def test_a_recorder_that_begins_late_and_has_nothing_before_its_recording_is_played_on(
+    landing: Landing,
+) -> None:
+    async def scenario() -> None:
+        recorder = DiskRecorder(*record(8))
+        recorder.landing = only_inside(landing)
+        async with playing(recorder, at(T0 + 40)) as playback:
+            assert shown(await take(playback)) == list(range(100, 800, 20))
+
+    simulated(scenario())
+
+
+def test_a_recorder_that_refuses_a_time_before_its_recording_is_played_on() -> None:
+    class Refusing(DiskRecorder):
+        def control(self, deck: Any, query: dict[str, str]) -> bytes:
+            if query.get("TIMEF", "23111422132000") < "23111422132000":
+                return reply("400 Bad Request")
+            return super().control(deck, query)
+
+    async def scenario() -> None:
+        recorder = Refusing(*record(8))
+        recorder.landing = late(100)
+        async with playing(recorder, at(T0 + 40)) as playback:
+            assert shown(await take(playback)) == list(range(100, 800, 20))
+
+    simulated(scenario())
+
+
+def test_reverse_from_the_end_where_the_recorder_has_nothing_behind_it() -> None:
+    async def scenario() -> None:
+        recorder = DiskRecorder(*record(40, codec=Codec.JPEG))
+        recorder.reverse_landing = following
+        async with playing(recorder, at(T0)) as playback:
+            await take(playback)
+            await playback.reverse()
+            assert shown(await take(playback))[-36:] == list(range(700, -20, -20))
+
+    simulated(scenario())
+
+
+@pytest.mark.parametrize("landing", [before(0), before(1), before(2), following])
+def test_reverse_leaves_no_short_gop_out_though_its_time_has_whole_seconds(
+    landing: Landing,
+) -> None:
+    async def scenario(groups: list[Group], taken: int) -> None:
+        recorder = DiskRecorder(*groups)
+        recorder.reverse_landing = landing
+        async with playing(recorder, at(T0)) as playback:
+            last = shown(await take(playback, taken))[-1]
+            await playback.reverse()
+            earlier = [group for group in groups if group.end < last + T0]
+            assert shown(await take(playback)) == times(earlier[::-1])
+
+    simulated(scenario(record(40, codec=Codec.JPEG), 8))
+    simulated(scenario(record(12, pictures=2), 17))
