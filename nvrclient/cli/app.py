@@ -12,10 +12,11 @@ from nvrclient.cli.cameras import cameras
 from nvrclient.cli.demo import demo
 from nvrclient.cli.exits import EXIT_CODES, show_warning
 from nvrclient.cli.live import live
+from nvrclient.cli.play import play
 from nvrclient.cli.simulate import simulate
 
 app = typer.Typer(
-    help="Live video and audio of i-PRO network disk recorders.",
+    help="Live and recorded video and audio of i-PRO network disk recorders.",
     epilog=EXIT_CODES,
     no_args_is_help=True,
     add_completion=False,
@@ -23,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # it would show local variables, and with them passwords
 )
 
-for _command in (demo, simulate, cameras, live):
+for _command in (demo, simulate, cameras, live, play):
     app.command(epilog=EXIT_CODES)(_command)
 
 

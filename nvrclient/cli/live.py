@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable
-from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -16,9 +14,10 @@ import nvrclient
 from nvrclient.camera import MAX_CAMERA, TransportOption
 from nvrclient.cli import recorder
 from nvrclient.cli.exits import USAGE, fail, first_of, run, until_told
+from nvrclient.cli.lines import json_line
 from nvrclient.cli.meter import Meter
 from nvrclient.cli.tables import bits, clock, keep_showing
-from nvrclient.frames import AudioFrame, StreamItem, VideoFrame
+from nvrclient.frames import StreamItem
 
 
 def live(
@@ -70,7 +69,7 @@ def live(
                 with until_told() as told:
                     endings: list[Awaitable[object]] = [told.wait()]
                     if as_json:
-                        endings.append(_take(stream, meter, frames, _json_line))
+                        endings.append(_take(stream, meter, frames, json_line))
                     elif console.is_terminal:
                         endings.append(_take(stream, meter, frames, None))
                         endings.append(keep_showing(console, lambda: _table(camera, stream, meter)))
@@ -94,48 +93,6 @@ async def _take(
             typer.echo(line(item))
         if meter.pictures == frames:
             return
-
-
-def _json_line(item: StreamItem) -> str:
-    values: dict[str, Any]
-    if isinstance(item, VideoFrame):
-        values = {
-            "kind": "video",
-            "camera": item.camera,
-            "codec": item.codec,
-            "pts": item.pts,
-            "clock_rate": item.clock_rate,
-            "time": _iso(item.time),
-            "size": item.size,
-            "keyframe": item.keyframe,
-            "shown": item.shown,
-            "lost": item.lost,
-        }
-    elif isinstance(item, AudioFrame):
-        values = {
-            "kind": "audio",
-            "camera": item.camera,
-            "codec": item.codec,
-            "pts": item.pts,
-            "clock_rate": item.sample_rate,
-            "channels": item.channels,
-            "time": _iso(item.time),
-            "size": item.size,
-            "lost": item.lost,
-        }
-    else:
-        values = {
-            "kind": "discontinuity",
-            "reason": item.reason,
-            "since": _iso(item.since),
-            "until": _iso(item.until),
-            "lost": item.lost,
-        }
-    return json.dumps(values)
-
-
-def _iso(time: datetime | None) -> str | None:
-    return None if time is None else time.isoformat(timespec="milliseconds")
 
 
 def _table(camera: int, stream: nvrclient.LiveStream, meter: Meter) -> Table:

@@ -25,7 +25,7 @@ def plain_table(*columns: str, right: Iterable[str] = ()) -> Table:
 
 async def keep_showing(console: Console, table: Callable[[], Table]) -> None:
     """Show a table and draw it anew until cancelled; the last state stays on the screen."""
-    with Live(console=console, auto_refresh=False) as live:
+    with Live(console=console, auto_refresh=False, redirect_stdout=not console.stderr) as live:
         try:
             while True:
                 live.update(table(), refresh=True)
@@ -44,3 +44,8 @@ def clock(time: datetime | None) -> str:
     if time is None:
         return ""
     return f"{time:%H:%M:%S}.{time.microsecond // 1000:03} {time:%Z}"
+
+
+def date_and_clock(time: datetime | None) -> str:
+    """Write date and time of day, as `clock`."""
+    return "" if time is None else f"{time:%Y-%m-%d} {clock(time)}"

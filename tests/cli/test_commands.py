@@ -17,7 +17,7 @@ import pytest
 
 from nvrclient import errors
 from nvrclient.cli.exits import EXIT_CODES, exit_code
-from nvrclient.cli.live import _json_line
+from nvrclient.cli.lines import json_line
 from nvrclient.frames import Discontinuity
 from nvrclient.simulator import PushAnswer, SimulatedRecorder
 from tests.cli.programs import (
@@ -100,7 +100,7 @@ async def test_live_into_a_pipe(recorder: SimulatedRecorder) -> None:
 
 def test_a_discontinuity_is_a_line() -> None:
     gap = Discontinuity("loss", since=datetime(2030, 1, 2, tzinfo=UTC), lost=3)
-    assert json.loads(_json_line(gap)) == {
+    assert json.loads(json_line(gap)) == {
         "kind": "discontinuity",
         "reason": "loss",
         "since": "2030-01-02T00:00:00.000+00:00",
@@ -332,7 +332,7 @@ def test_every_error_has_an_exit_code() -> None:
     ]
     codes = {kind.__name__: exit_code(kind.__new__(kind)) for kind in kinds}
     assert codes.pop("NVRError") == 1
-    assert set(codes.values()) == {3, 4, 5, 6, 7}
+    assert set(codes.values()) == {3, 4, 5, 6, 7, 8}
     assert all(f"{code} " in EXIT_CODES for code in codes.values())
 
 
