@@ -332,9 +332,7 @@ class Lane:
     def found_over_gap(self) -> datetime | None:
         """Return the time of the first picture that has come, where something may be missing before it."""
         first = self.groups[0] if self.groups else None
-        if first is None or not any(told.reason == "gap" for told in first.before):
-            return None
-        return first.gop.frames[0].time
+        return first.gop.frames[0].time if first is not None and first.apart else None
 
     def aim_search(self, now: float) -> None:
         """Expect GOPs from wherever the recorder begins, forward."""
@@ -360,14 +358,28 @@ class Lane:
         again, self.index = self.index - index, index
         return again
 
+    def go_back_to(self, shown: VideoFrame) -> int:
+        """Have what is left of the GOP at hand behind the picture `shown` come next, dropped or not; as `go_back`."""
+        frames = self.hand.gop.frames if self.hand is not None else ()
+        if shown.camera == self.camera:
+            left = (index for index, frame in enumerate(frames, 1) if frame.pts == shown.pts)
+        else:
+            left = (
+                index
+                for index, frame in enumerate(frames)
+                if frame.time and shown.time and frame.time > shown.time
+            )
+        return self.go_back(next(left, None))
+
     def take_in_hand(self, limit: datetime) -> int:
         """Take in hand the latest GOP that came, at its last picture before `limit`.
 
         Returns how many of its pictures count as given by that.
         """
-        group = max(self.groups, key=lambda group: group.gop.frames[-1].time)  # type: ignore[arg-type, return-value]
+        group = max(self.groups, key=_last_time)
+        self.groups.remove(group)
         self.drop_rest("moved")
-        self.drop("not asked for", sum(len(o.gop.frames) for o in self.groups if o is not group))
+        self.drop("not asked for", sum(len(other.gop.frames) for other in self.groups))
         self.groups.clear()
         self.hand = group
         self.hand.before.clear()
@@ -375,6 +387,12 @@ class Lane:
         times = [frame.time for frame in group.gop.frames]
         self.index = max(index + 1 for index, time in enumerate(times) if time and time < limit)
         return self.index
+
+
+def _last_time(group: Group) -> datetime:
+    time = group.gop.frames[-1].time
+    assert time is not None
+    return time
 
 
 def _is_before(sound: AudioFrame | Discontinuity, frame: VideoFrame) -> bool:

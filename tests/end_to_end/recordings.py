@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -76,7 +76,7 @@ def recorder_of(
 
 
 @asynccontextmanager
-async def playing(recorder: SimulatedRecorder, **options: Any) -> AsyncIterator[Session]:
+async def playing(recorder: SimulatedRecorder, **options: Any) -> AsyncGenerator[Session]:
     """A session with a simulated recorder that is left without a UID, and no rule of which may be broken."""
     async with (
         recorder,
