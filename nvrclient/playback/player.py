@@ -329,6 +329,8 @@ class Player:
             course.motion = motion
             course.steps = course.steps + 1 if faster else 1
             self._note_move()
+            if motion is Motion.FORWARD:
+                self._go_back()
             self._aim(hold=True, rest=motion is Motion.FORWARD)
             position = course.position
             assert position is not None
@@ -346,6 +348,7 @@ class Player:
 
         async def change() -> None:
             await self._pause()
+            self._go_back()
             step = self._step_forward if forward else self._step_back
             position = self.course.position
             assert position is not None
@@ -389,6 +392,12 @@ class Player:
 
         task = self._controlling = self._connection.spawn(run(), f"{self}: control")
         await self._connection.result(task)
+
+    def _go_back(self) -> None:
+        """Have the picture after the one given last come next: a turn may have left it out."""
+        if self.course.shown is not None:
+            for lane in self.lanes:
+                self._again += lane.go_back_to(self.course.shown)
 
     def _note_move(self) -> None:
         """The next picture does not go on from the one given last: it is told."""

@@ -38,11 +38,15 @@ HIDE = 2
 
 @dataclass(slots=True)
 class Group:
-    """A GOP to give, and what is told before it. ``jump``: its time does not go on from the one before."""
+    """A GOP to give, and what is told before it.
+
+    ``jump``: its time does not go on from the one before. ``apart``: another may lie between them.
+    """
 
     gop: Gop
     before: list[Discontinuity]
     jump: bool
+    apart: bool
 
 
 @dataclass(slots=True)
@@ -102,6 +106,7 @@ class PictureTrack:
         self._last_pts: int | None = None
         self._last_time: datetime | None = None  # of the picture given last
         self._damaged = 0  # answers since then
+        self._is_apart = False  # of the GOP taken last
         self._untold: list[Discontinuity] = []  # until a picture is given
 
     def aim(
@@ -163,7 +168,7 @@ class PictureTrack:
         between = self._between(times[0], max(times))
         if between is not None:
             interval = max(_interval(times, gop.info.frame_rate), self.interval)
-            return between > (1.5 * interval or UNKNOWN_GAP)
+            return between > _joint(interval)
         if self._aim is None:
             return False
         return max(times) < self._aim if self._motion.is_backward else times[0] > self._aim
@@ -190,7 +195,9 @@ class PictureTrack:
         taken.progress = seen != self._seen
         interval = _interval([picture.time for picture in shown], gop.info.frame_rate)
         between = self._between(first, last)
-        gap = between is not None and between > _gap_limit(max(interval, self.interval))
+        known = max(interval, self.interval)
+        gap = between is not None and between > _gap_limit(known)
+        self._is_apart = between is not None and between > _joint(known)
         self._untold += self._told_before(first, last, gap=gap)
         if not interval and between is not None and not (gap and self.interval):
             interval = abs(between)
@@ -360,6 +367,7 @@ class PictureTrack:
             Gop(self._camera, gop.codec, gop.start, gop.end, tuple(frames), gop.info),
             before,
             self._motion is not Motion.FORWARD or bool(self._untold),
+            self._is_apart,
         )
 
     def _frame(self, picture: _Picture, codec: Codec, now: float) -> VideoFrame:
@@ -427,6 +435,11 @@ def _interval(times: Sequence[datetime], rate: float | None) -> float:
 def _gap_limit(interval: float) -> float:
     """Return the seconds between pictures that are a gap."""
     return max(GAP, 3 * interval) if interval else UNKNOWN_GAP
+
+
+def _joint(interval: float) -> float:
+    """Return the seconds between pictures beyond which another may lie between them."""
+    return 1.5 * interval or UNKNOWN_GAP
 
 
 def only_decodes(frame: VideoFrame) -> bool:

@@ -138,3 +138,33 @@ def test_reverse_leaves_no_short_gop_out_though_its_time_has_whole_seconds(
 
     simulated(scenario(record(40, codec=Codec.JPEG), 8))
     simulated(scenario(record(12, pictures=2), 17))
+
+
+@pytest.mark.parametrize("codec", [Codec.H264, Codec.JPEG])
+def test_a_turn_that_gave_nothing_yet_costs_no_picture(codec: Codec) -> None:
+    async def scenario() -> None:
+        recorder = DiskRecorder(*record(8 if codec is Codec.H264 else 40, codec=codec))
+        async with playing(recorder, at(T0)) as playback:
+            assert shown(await take(playback, 17))[-1] == 320
+            await playback.reverse()
+            assert shown([await playback.previous_frame()]) == [300]
+            await playback.reverse()
+            assert shown([await playback.next_frame()]) == [320]
+            await playback.fast_reverse()
+            await playback.forward()
+            assert shown(await take(playback)) == list(range(340, 800, 20))
+
+    simulated(scenario())
+
+
+def test_steps_leave_no_jpeg_out_where_the_recorder_goes_on_from_what_it_gave() -> None:
+    async def scenario() -> None:
+        recorder = DiskRecorder(*record(40, codec=Codec.JPEG))
+        recorder.stepping = "cursor"
+        async with playing(recorder, at(T0 + 300)) as playback:
+            await take(playback, 7)
+            steps = [await playback.previous_frame() for _ in range(3)]
+            steps += [await playback.next_frame() for _ in range(3)]
+            assert shown(steps) == [400, 380, 360, 380, 400, 420]
+
+    simulated(scenario())
