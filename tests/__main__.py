@@ -22,7 +22,7 @@ STEPS: Sequence[tuple[str, Sequence[str]]] = (
     ("layers", (str(Path(PYTHON).with_name("lint-imports")),)),
     ("mypy", (PYTHON, "-m", "mypy")),
     ("pyright", (PYTHON, "-m", "pyright", "--pythonpath", PYTHON)),
-    ("tests", (PYTHON, "-m", "pytest", "-q")),
+    ("tests", (PYTHON, "-m", "pytest", "-q", "-n", "3")),  # most of their time is waiting
 )
 
 TOOLS = {"ffmpeg": ("ffmpeg",), "gst-launch-1.0": ("gstreamer1.0-tools", "gstreamer1.0-plugins-base",

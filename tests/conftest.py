@@ -40,8 +40,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    if WATCH.leaks:
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:  # a worker: the process that started it judges
+        output["secrets"] = (WATCH.records, WATCH.leaks)
+    elif WATCH.leaks:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A worker of pytest-xdist has ended: take over what it found."""
+    records, leaks = getattr(node, "workeroutput", {}).get("secrets", (0, []))
+    WATCH.records += records
+    WATCH.leaks += leaks
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
