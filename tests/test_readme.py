@@ -81,7 +81,9 @@ def run(code: str, at: tuple[str, str], *, until: str, module: str = "") -> str:
     [
         (0, r"H264 True \d+ bytes\n(.*\n){3}"),
         (1, r"key frame VideoFormat\((.*\n)+audio AAC 48000"),
-        (3, r"640 360 \d{4}"),
+        (3, r"<AudioFrame AAC(.*\n)+step (.*\n)+step (.*\n)+step (.*\n)+back reverse \S+ \S+ True"),
+        (4, r"640 360 \d{4}"),
+        (5, r"(\S+ \S+ 640 360\n){3}"),
     ],
 )
 def test_programs(number: int, until: str, at_recorder: tuple[str, str]) -> None:
@@ -109,7 +111,7 @@ def test_repl(at_recorder: tuple[str, str]) -> None:
 
 
 def test_every_program_is_run() -> None:
-    assert len(PYTHON) == 4
+    assert len(PYTHON) == 6
     assert len(PYCON) == 1
     for name in ("demo", "tests"):
         assert f"<!-- {name} -->" in README

@@ -76,7 +76,8 @@ def play(
         float | None, typer.Option(min=0.1, help="Stop after so long.", show_default=False)
     ] = None,
     frames: Annotated[
-        int | None, typer.Option(min=1, help="Stop after so many pictures.", show_default=False)
+        int | None,
+        typer.Option(min=1, help="Stop after so many pictures shown.", show_default=False),
     ] = None,
 ) -> None:
     """Play what a camera recorded until it ends, or until Ctrl-C or q, and show what comes.
@@ -131,29 +132,32 @@ class View:
     is_table: bool = False
     help: str = ""
     said: str = ""
+    shown: int = 0
     gaps: int = 0
     gap: str = ""
     meter: Meter = field(default_factory=Meter)
 
     async def take(self) -> None:
-        """Take items until there were `frames` pictures."""
+        """Take items until `frames` pictures were shown."""
         async for item in self.playback:
             self._take(item)
-            if self.meter.pictures == self.frames:
+            if self.shown == self.frames:
                 return
 
     def _take(self, item: StreamItem) -> None:
         self.meter.take(item)
         if self.line is not None:
             typer.echo(self.line(item))
-        if isinstance(item, Discontinuity) and item.reason != "seek":
+        if isinstance(item, VideoFrame):
+            self.shown += item.shown
+        elif isinstance(item, Discontinuity) and item.reason != "seek":
             self.gaps += 1
             self.gap = f", the last: {item.reason} {clock(item.since)} … {clock(item.until)}"
 
     async def steer(self, keys: asyncio.Queue[str]) -> None:
         """Do what the keys say, until q, or a step has taken the last of `frames` pictures."""
         playback = self.playback
-        while (key := await keys.get()) != "q" and self.meter.pictures != self.frames:
+        while (key := await keys.get()) != "q" and self.shown != self.frames:
             self.said = ""
             try:
                 if key == " ":
