@@ -16,13 +16,14 @@ from typing import Any, Literal, TypeVar
 
 from nvrclient.commands.playback import FIRST_YEAR
 from nvrclient.connection import Connection, UidGoneError
-from nvrclient.container.gop import GopReader, RecordedGop
+from nvrclient.container.gop import GopAnswer, GopReader, RecordedGop
 from nvrclient.errors import (
     AuthenticationError,
     CertificateMismatchError,
     CommandError,
     ConnectionFailedError,
     NVRError,
+    ProtocolError,
     RecorderBusyError,
     SessionLimitError,
     StreamEndedError,
@@ -66,7 +67,11 @@ MAX_UIDS_GONE = 3
 SERVER_ERROR = 500
 """HTTP statuses from here on may heal; those below will not."""
 
+NOTHING = GopAnswer((), None)
+"""An answer without pictures, and nothing wrong with it."""
+
 _FATAL = (AuthenticationError, CertificateMismatchError)
+_BUSY = (SessionLimitError, RecorderBusyError, CommandError)
 _T = TypeVar("_T")
 
 
@@ -100,6 +105,7 @@ class Fetcher:
         self._work = asyncio.Event()
         self._probes = 0
         self._uids_gone = 0  # in a row
+        self._breaks = 0  # in a row, without an answer with pictures in between
         self._broken_since: list[datetime | None] = []  # an outage that was told and is not over
 
     # Running
@@ -151,7 +157,7 @@ class Fetcher:
                     continue
                 try:
                     await self._fetch(*job)
-                except (UidGoneError, ConnectionFailedError) as broken:
+                except (UidGoneError, ConnectionFailedError, *_BUSY) as broken:
                     await self._recover(broken)
                 self._changed()
         except NVRError as error:
@@ -220,13 +226,16 @@ class Fetcher:
         """
         try:
             reply = await self.on_wire(self._deck.video(lane.camera))
-        except (SessionLimitError, RecorderBusyError, CommandError) as refused:
+        except _BUSY as refused:
             if isinstance(refused, CommandError) and (refused.status or 0) < SERVER_ERROR:
                 raise
             lane.trouble = refused
             self._no_news(lane)
             return False
-        self._uids_gone = 0
+        except ProtocolError as unusable:
+            self._count_damage(lane, unusable)
+            return False
+        self._uids_gone = self._breaks = 0
         now = self._connection.loop.time()
         self.answers += 1
         self.bytes += len(reply.body)
@@ -234,7 +243,7 @@ class Fetcher:
         if self._is_probe_due(lane, answer.gops):
             lane.stash += answer.gops
             return True
-        if lane.stash and not answer.gops and self._probes < RETURNED:
+        if lane.stash and answer == NOTHING and self._probes < RETURNED:
             self._probes = len(PROBES)  # that far back there is nothing, and perhaps nothing comes
             return True
         backward = self._course.motion.is_backward
@@ -243,23 +252,28 @@ class Fetcher:
         if not answer.gops:
             progress = [self._take(lane, gop, now) for gop in lane.stash]
             lane.stash.clear()
-        if answer.damage is not None:
-            logger.warning("%s: %s", self._deck, answer.damage)
-            self.malformed += 1
-            lane.track.damage()
         if any(progress):
             lane.unanswered = lane.damaged = 0
             lane.trouble, lane.news_at, lane.is_placed = None, now, False
-        elif answer.damage is not None:
-            lane.damaged += 1
-            if lane.damaged >= TRIES:
-                raise answer.damage
+        if answer.damage is not None:
+            self._count_damage(lane, answer.damage, nothing_new=not any(progress))
+        elif any(progress):
+            pass
         elif nearer:
             lane.unanswered = 0
         else:
             lane.trouble = None
             self._no_news(lane)
         return False
+
+    def _count_damage(self, lane: Lane, damage: ProtocolError, *, nothing_new: bool = True) -> None:
+        """An answer could not be read; raises what was wrong with it after `TRIES` in a row."""
+        logger.warning("%s: %s", self._deck, damage)
+        self.malformed += 1
+        lane.track.damage()
+        lane.damaged += nothing_new
+        if lane.damaged >= TRIES:
+            raise damage
 
     def _is_probe_due(self, lane: Lane, gops: Sequence[RecordedGop]) -> bool:
         return (
@@ -352,10 +366,21 @@ class Fetcher:
         asked_for = lane.video_until
         try:
             reply = await self.on_wire(self._deck.audio(lane.camera))
-        except (CommandError, SessionLimitError, RecorderBusyError) as error:
-            lane.audio_problem = str(error)
+        except (SessionLimitError, RecorderBusyError) as busy:
+            lane.audio_problem = str(busy)
+            lane.audio_quiet_for = asked_for
+            lane.audio_is_over = asked_for is None
+            return
+        except (CommandError, ProtocolError) as refused:
+            lane.audio_problem = str(refused)
             lane.audio_is_over = True
             return
+        except (UidGoneError, ConnectionFailedError) as broken:
+            lane.audio_damaged += 1
+            if lane.audio_damaged >= TRIES:
+                lane.audio_problem = f"playaudio.cgi: {str(broken) or 'the UID is gone after it'}"
+                lane.audio_is_over = True
+            raise
         now = self._connection.loop.time()
         self.answers += 1
         self.bytes += len(reply.body)
@@ -411,7 +436,7 @@ class Fetcher:
     def aimed(self) -> None:
         """The recorder was brought where the course says."""
         self.is_placed = True
-        self._probes = 0
+        self._probes = self._breaks = 0
         self.failure = None
 
     async def place(self, position: datetime | None) -> None:
@@ -436,35 +461,39 @@ class Fetcher:
         """Have the recorder play forward from a position, for a search: the course stays as it is."""
         await self.on_wire(self._deck.place(position, Motion.FORWARD, 1))
 
-    async def _recover(self, broken: UidGoneError | ConnectionFailedError | None) -> None:
+    async def _recover(self, broken: UidGoneError | NVRError | None) -> None:
         """Go on where the lanes have got to. A break that is mended at once and loses nothing is not told."""
         connection = self._connection
         seen_any = any(lane.track.received for lane in self._lanes)
         error: Exception | None = broken
-        backoff = FIRST_BACKOFF
-        tries = 0
         while True:
-            if error is not None and (
-                isinstance(error, _FATAL) or not connection.options.reconnect or not seen_any
+            if isinstance(error, _FATAL) or (
+                error is not None and not connection.options.reconnect
             ):
                 if isinstance(error, NVRError):
                     raise error
-                if not connection.options.reconnect:
-                    raise StreamEndedError(
-                        f"{self._deck}: the recorder no longer knows the playback's UID"
-                    )
+                raise StreamEndedError(
+                    f"{self._deck}: the recorder no longer knows the playback's UID"
+                )
             if isinstance(error, CommandError) and (error.status or 0) < SERVER_ERROR:
+                raise error
+            if (
+                isinstance(error, NVRError)
+                and not seen_any
+                and (self._breaks or isinstance(error, _BUSY))
+            ):
                 raise error
             if isinstance(error, UidGoneError):
                 self._uids_gone += 1
                 if self._uids_gone > MAX_UIDS_GONE:
                     raise self._no_uid_lives()
-            if isinstance(error, UidGoneError) or tries:
-                self._tell_outage(error)
-            if tries:
-                await asyncio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311  jitter
-                backoff = min(2 * backoff, MAX_BACKOFF)
-            tries += 1
+            if error is not None:
+                if self._breaks or isinstance(error, UidGoneError):
+                    self._tell_outage(error)
+                if self._breaks:
+                    backoff = min(FIRST_BACKOFF * 2 ** min(self._breaks - 1, 9), MAX_BACKOFF)
+                    await asyncio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311  jitter
+                self._breaks += 1
             try:
                 await self.on_wire(self.place(self._front()))
             except NVRError as failure:
@@ -475,7 +504,9 @@ class Fetcher:
 
     def _tell_outage(self, error: Exception | None) -> None:
         if not self._broken_since:
-            logger.warning("%s: %s; going on where it was", self._deck, error or "its UID is gone")
+            logger.warning(
+                "%s: %s; going on where it was", self._deck, str(error) or "its UID is gone"
+            )
             since = self._front()
             self._broken_since.append(since)
             self.told.append(Discontinuity("reconnect", since=since))

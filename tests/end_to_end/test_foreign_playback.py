@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, TypeVar
@@ -11,7 +12,7 @@ from typing import Any, TypeVar
 import pytest
 
 import nvrclient
-from nvrclient import Codec, StreamItem, VideoFrame
+from nvrclient import AudioFrame, Codec, Discontinuity, StreamItem, VideoFrame
 from nvrclient.playback.playback import Playback
 from tests.clock import run_simulated
 from tests.end_to_end.foreign_playback import (
@@ -25,6 +26,7 @@ from tests.end_to_end.foreign_playback import (
     following,
     late,
     record,
+    speech,
     stamp,
 )
 from tests.end_to_end.servers import reply
@@ -166,5 +168,129 @@ def test_steps_leave_no_jpeg_out_where_the_recorder_goes_on_from_what_it_gave() 
             steps = [await playback.previous_frame() for _ in range(3)]
             steps += [await playback.next_frame() for _ in range(3)]
             assert shown(steps) == [400, 380, 360, 380, 400, 420]
+
+    simulated(scenario())
+
+
+class FaultyRecorder(DiskRecorder):
+    """`fault(kind of command, how many of it)` returns an answer of its own, b"cut" for none, None for the right one."""
+
+    def __init__(self, *groups: Group, fault: Callable[[str, int], bytes | None]) -> None:
+        super().__init__(*groups)
+        self.fault = fault
+        self.counts: Counter[str] = Counter()
+
+    async def before_answer(self, name: str, query: dict[str, str]) -> bytes | None:
+        kind = query.get("PLAYCMD", name)
+        self.counts[kind] += 1
+        return self.fault(kind, self.counts[kind])
+
+
+TOO_LARGE = b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n"
+
+
+@pytest.mark.parametrize("answer", [b"cut", reply("503 Service Unavailable"), reply("500 Oops")])
+def test_a_recorder_that_gives_no_more_answers_is_asked_ever_more_seldom(answer: bytes) -> None:
+    async def scenario() -> None:
+        recorder = FaultyRecorder(
+            *record(20),
+            fault=lambda kind, count: answer if kind == "camera" and 3 < count <= 30 else None,
+        )
+        async with playing(recorder, at(T0)) as playback:
+            items = await take(playback)
+            assert shown(items) == times(recorder.disk[1])
+            told = [item.reason for item in items if isinstance(item, Discontinuity)]
+            assert told == ["reconnect", "reconnect"]
+            assert playback.stats.reconnects == 1
+        assert asyncio.get_running_loop().time() > 1000 + 30
+
+    simulated(scenario())
+
+
+def test_a_connection_cut_at_the_first_request_is_made_again() -> None:
+    async def scenario() -> None:
+        recorder = FaultyRecorder(
+            *record(3), fault=lambda kind, count: b"cut" if (kind, count) == ("camera", 1) else None
+        )
+        async with playing(recorder, at(T0)) as playback:
+            assert shown(await take(playback)) == times(recorder.disk[1])
+
+    simulated(scenario())
+
+
+def test_a_recorder_that_cuts_every_first_request_is_an_error() -> None:
+    async def scenario() -> None:
+        recorder = FaultyRecorder(
+            *record(3), fault=lambda kind, _count: b"cut" if kind == "camera" else None
+        )
+        async with playing(recorder, at(T0)) as playback:
+            with pytest.raises(nvrclient.ConnectionFailedError):
+                await take(playback)
+        assert recorder.counts["camera"] == 2
+
+    simulated(scenario())
+
+
+def test_one_answer_that_claims_to_be_huge_is_told_and_played_past() -> None:
+    async def scenario() -> None:
+        recorder = FaultyRecorder(
+            *record(8),
+            fault=lambda kind, count: TOO_LARGE if (kind, count) == ("camera", 3) else None,
+        )
+        async with playing(recorder, at(T0)) as playback:
+            items = await take(playback)
+            assert shown(items) == times(recorder.disk[1])
+            assert [item.reason for item in items if isinstance(item, Discontinuity)] == ["loss"]
+            assert playback.stats.malformed == 1
+
+    simulated(scenario())
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"cut",
+        TOO_LARGE,
+        reply("302 Found", b"", "Location: http://192.0.2.1/"),
+        reply("401 Unauthorized"),
+        reply("404 Not Found"),
+        reply("200 OK", b"<html>", "Content-Type: text/html"),
+    ],
+)
+def test_audio_that_never_comes_costs_no_picture(answer: bytes) -> None:
+    async def scenario() -> None:
+        recorder = FaultyRecorder(
+            *record(8), fault=lambda kind, _count: answer if kind == "playaudio" else None
+        )
+        async with (
+            recorder,
+            nvrclient.connect(recorder.url, "ADMIN", PASSWORD) as nvr,
+            nvr.camera(1).playback(at(T0), audio=True, speed=None) as playback,
+        ):
+            assert shown(await take(playback)) == times(recorder.disk[1])
+            assert playback.stats.audio_problem
+
+    simulated(scenario())
+
+
+@pytest.mark.parametrize("answer", [b"cut", reply("503 Service Unavailable"), reply("204 No")])
+def test_audio_comes_back_after_a_single_refusal(answer: bytes) -> None:
+    async def scenario() -> None:
+        recorder = FaultyRecorder(
+            *record(8),
+            fault=lambda kind, count: answer if (kind, count) == ("playaudio", 3) else None,
+        )
+        second = T0 // 100
+        bodies = [speech(second + n, second + n + 1, bytes([65 + n]) * 8000) for n in range(8)]
+        recorder.sounds[1] = [(T0 + 100 * n, body) for n, body in enumerate(bodies)]
+        async with (
+            recorder,
+            nvrclient.connect(recorder.url, "ADMIN", PASSWORD) as nvr,
+            nvr.camera(1).playback(at(T0), audio=True, speed=None) as playback,
+        ):
+            items = await take(playback)
+            assert shown(items) == times(recorder.disk[1])
+            heard = [item.data[:1] for item in items if isinstance(item, AudioFrame)]
+            assert heard == [bytes([65 + n]) for n in range(8)]
 
     simulated(scenario())
