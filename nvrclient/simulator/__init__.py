@@ -6,6 +6,12 @@ Written from the specification, apart from the client, and sharing with it only 
 
 from nvrclient.simulator.cameras import CameraSetup
 from nvrclient.simulator.clips import Clip, split_annex_b
+from nvrclient.simulator.control import CameraAction, CameraMove
+from nvrclient.simulator.download_readings import DownloadFault, DownloadReadings, FileHeaders
+from nvrclient.simulator.downloads import Download
+from nvrclient.simulator.files import RecordedFile
+from nvrclient.simulator.list_readings import ListReadings
+from nvrclient.simulator.lists import DiskSlot, LoggedEntry
 from nvrclient.simulator.playback import Fault, PlaybackFault
 from nvrclient.simulator.playback_readings import (
     NASTY_CAMERA_INFORMATION,
@@ -49,15 +55,24 @@ from nvrclient.simulator.uids import Uid
 __all__ = [
     "NASTY_CAMERA_INFORMATION",
     "BlockLength",
+    "CameraAction",
+    "CameraMove",
     "CameraSetup",
     "ChunkLength",
     "Clip",
+    "DiskSlot",
     "Doing",
+    "Download",
+    "DownloadFault",
+    "DownloadReadings",
     "Extension",
     "Fault",
+    "FileHeaders",
     "Framing",
     "HeaderCase",
     "Landing",
+    "ListReadings",
+    "LoggedEntry",
     "Marker",
     "Nothing",
     "PlayStart",
@@ -66,6 +81,7 @@ __all__ = [
     "PlaybackReadings",
     "PushAnswer",
     "Readings",
+    "RecordedFile",
     "RecordedGop",
     "RecordedSound",
     "Recording",

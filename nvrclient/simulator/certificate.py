@@ -2,16 +2,47 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import ipaddress
 import ssl
-from typing import TYPE_CHECKING
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Sequence
 
-__all__ = ["load_certificate", "make_certificate"]
+__all__ = ["Certificate", "load_certificate", "make_certificate"]
+
+_T = TypeVar("_T")
+
+
+class Certificate:
+    """The certificate that a recorder shows, in a folder of its own; ``renew()`` makes the first one too."""
+
+    def __init__(self) -> None:
+        self.path: Path | None = None
+        self.context: ssl.SSLContext | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._made = 0
+
+    async def renew(self, names: Sequence[str], *, expired: bool = False) -> None:
+        """Make another, with another key, for the next connections."""
+        if self._folder is None:
+            self._folder = await _in_thread(lambda: tempfile.TemporaryDirectory(prefix="nvr-"))
+        self._made += 1
+        path = Path(self._folder.name) / f"recorder-{self._made}.pem"
+        await _in_thread(lambda: make_certificate(path, names, expired=expired))
+        self.context = await _in_thread(lambda: load_certificate(path, self.context))
+        self.path = path
+
+    async def aclose(self) -> None:
+        """Remove the files."""
+        folder, self._folder, self.path, self.context = self._folder, None, None, None
+        if folder is not None:
+            await _in_thread(folder.cleanup)
 
 
 def make_certificate(path: Path, names: Sequence[str], *, expired: bool = False) -> None:
@@ -66,3 +97,10 @@ def load_certificate(path: Path, context: ssl.SSLContext | None = None) -> ssl.S
 
 def _key_of(path: Path) -> Path:
     return path.with_suffix(".key")
+
+
+async def _in_thread(work: Callable[[], _T]) -> _T:
+    """Run blocking work in a thread that is gone afterwards (the loop's own executor keeps its threads)."""
+    loop = asyncio.get_running_loop()
+    with ThreadPoolExecutor(1, "nvrclient-simulator") as executor:
+        return await loop.run_in_executor(executor, work)

@@ -79,6 +79,11 @@ class Body:
             self._writer.write(b"".join(parts))
         await self._writer.drain()
 
+    async def flush(self) -> None:
+        """Wait until the transport has handed on all that was written."""
+        self._writer.transport.set_write_buffer_limits(0)
+        await self._writer.drain()
+
     def finish(self) -> None:
         """Write what ends the body, if the framing has an end."""
         if self._framing is not Framing.CLOSE:

@@ -77,10 +77,10 @@ class LiveDesk:
         """Carry out START."""
         push = _Push(int(values["CAM"]), values["COMP"], int(values.get("PORT", "0")))
         if "PORT" in values and not 0 < push.port < 65536:
-            return "START: no such port"
+            return "push.cgi START: no such port"
         broken = _broken_rule(uid, push)
         if broken is not None:
-            return f"START of camera {push.camera}, {push.comp}: {broken}"
+            return f"push.cgi START of camera {push.camera}, {push.comp}: {broken}"
         camera = self.cameras.get(push.camera)
         if camera is None:
             return Answer(404)
@@ -115,7 +115,7 @@ class LiveDesk:
     def stop(self, uid: Uid, values: dict[str, str]) -> Outcome:
         """Carry out STOP."""
         push = _Push(int(values["CAM"]), values["COMP"], int(values.get("PORT", "0")))
-        text = f"STOP of camera {push.camera}, {push.comp}: "
+        text = f"push.cgi STOP of camera {push.camera}, {push.comp}: "
         if (push.camera, push.comp) not in uid.started:
             return text + "it was never started on this UID"
         if self.readings.stop_needs_internetmode and not {"PORT", "INTERNETMODE"} & set(values):

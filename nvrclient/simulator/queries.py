@@ -17,11 +17,17 @@ class Query(NamedTuple):
 
 _UID = r"UID=(?P<UID>\d{1,19})"
 _TIMEF = r"(?P<TIMEF>\d{14})"
+_CH = r"&CH=(?P<CH>\d{1,3})"
+_NUMBER = r"-?[1-9]\d{0,2}|0"
 _PUSH = _UID + r"&CAM=(?P<CAM>\d{1,3})"
 
 
 def _control(commands: str) -> str:
     return f"{_UID}&PC=AS60&PLAYCMD=(?P<PLAYCMD>{commands})&2ND=OFF"
+
+
+def _camera(commands: str) -> str:
+    return f"{_UID}{_CH}&CMD=(?P<CMD>{commands})"
 
 
 # Each form of a command: name, whole query, what it asks for.
@@ -77,6 +83,49 @@ _FORMS = tuple(
         ("hdrctl.cgi", _control("STOP") + f"&TIMEF={_TIMEF}", "control"),  # 3.2.10
         ("camera.cgi", _UID + r"&CAM=(?P<CAM>\d{1,3})", "picture"),  # 3.2.1
         ("playaudio.cgi", _UID + r"&CAM=(?P<CAM>\d{1,3})", "sound"),  # 3.2.2
+        (  # 4.2.1, 4.2.2: an axis that does not move can be left out
+            "directctrl.cgi",
+            _UID
+            + _CH
+            + f"(&PAN=(?P<PAN>{_NUMBER}))?(&TILT=(?P<TILT>{_NUMBER}))?(&ZOOM=(?P<ZOOM>{_NUMBER}))?&PC=AS60",
+            "move",
+        ),
+        (  # 4.2.3
+            "camctl.cgi",
+            _camera("CENTERING") + f"&CTRL=START&X=(?P<X>{_NUMBER})&Y=(?P<Y>{_NUMBER})&PC=AS60",
+            "center",
+        ),
+        # 4.2.4, 4.2.5: CTRL comes twice, the value first
+        (
+            "camctl.cgi",
+            _camera("FOCUS") + "&CTRL=(?P<CTRL>FAR|NEAR|AUTO)&CTRL=START&PC=AS60",
+            "act",
+        ),
+        (
+            "camctl.cgi",
+            _camera("IRIS") + "&CTRL=(?P<CTRL>OPEN|CLOSE|RESET)&CTRL=START&PC=AS60",
+            "act",
+        ),
+        (  # 4.2.6, 4.2.7
+            "camctl.cgi",
+            _camera("PRESETPRG|PRESET") + f"&NO=(?P<NO>{_NUMBER})&PC=AS60",
+            "preset",
+        ),
+        ("camctl.cgi", _camera("AUX[1-8]") + "&CTRL=(?P<CTRL>OPEN|CLOSE)&PC=AS60", "act"),  # 4.2.8
+        (  # 5.1.1, 5.1.2
+            "loglist.cgi",
+            _UID + "&KIND=(?P<KIND>ERR)&HTML=as_errorlog[.]html",
+            "list log",
+        ),
+        ("loglist.cgi", _UID + "&KIND=(?P<KIND>EVENT)&HTML=as_eventlog[.]html", "list log"),
+        ("recordedtime.cgi", "", "list disks"),  # 5.2.1
+        (  # 6.3.2
+            "httpdl.cgi",
+            _UID
+            + r"&STARTTIME=(?P<STARTTIME>\d{12})&ENDTIME=(?P<ENDTIME>\d{12})"
+            + r"&KIND=(?P<KIND>MP4|MP4VO|N3|N3VO|LIST)&CAM=(?P<CAM>\d{1,3})&PC=AS60",
+            "download",
+        ),
         # Not in the specification; with a UID the order is unknown, so both are taken.
         ("as_getinfo.cgi", f"FILE=2(&{_UID})?", "list cameras"),
         ("as_getinfo.cgi", f"{_UID}&FILE=2", "list cameras"),

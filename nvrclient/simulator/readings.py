@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from nvrclient.simulator.download_readings import DownloadReadings
+from nvrclient.simulator.list_readings import ListReadings
 from nvrclient.simulator.playback_readings import PlaybackReadings
 
 __all__ = ["Extension", "Framing", "HeaderCase", "Marker", "PushAnswer", "Readings"]
@@ -58,7 +60,8 @@ class PushAnswer(Enum):
 class Readings:
     """One reading of every doubt in WIRE.md sections 1 to 5; the defaults are what it calls the default.
 
-    ``playback`` holds the readings of sections 6 and 7.
+    ``playback`` holds the readings of sections 6 and 7, ``downloads`` those of section 8, ``lists`` (logs and
+    disks) those of section 9.
 
     Logging in
 
@@ -104,6 +107,15 @@ class Readings:
     | camera_clock_offset | seconds the cameras' clocks are ahead of the recorder's |
     | g726_low_bits_first | G.726's order of bits: RFC 3551's, or the other (AAL2, ITU-T I.366.2) |
 
+    Camera control, and the pace of commands
+
+    | switch | meaning |
+    |---|---|
+    | control_needs_stream | it is answered 400 unless the camera is live on the UID; otherwise SCREEN=16X is enough |
+    | control_interval | seconds between the camera-control commands of a UID, less 5 ms; 0: any |
+    | information_interval | seconds between loglist.cgi of one KIND, or recordedtime.cgi, from one address, less 5 ms; 0: any |
+    | getinfo_interval | the same for as_getinfo.cgi |
+
     The clips
 
     | switch | meaning |
@@ -147,6 +159,13 @@ class Readings:
     camera_clock_offset: float = 0.0
     g726_low_bits_first: bool = True
 
+    control_needs_stream: bool = False
+    control_interval: float = 0.2
+    information_interval: float = 3.0
+    getinfo_interval: float = 0.0
+
     start_at: int = 0
 
     playback: PlaybackReadings = PlaybackReadings()  # noqa: RUF009 - frozen
+    downloads: DownloadReadings = DownloadReadings()  # noqa: RUF009 - frozen
+    lists: ListReadings = ListReadings()  # noqa: RUF009 - frozen

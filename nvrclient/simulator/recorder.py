@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, timezone
-from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self
 
 from nvrclient.simulator.cameras import DEFAULT_CAMERAS, Camera, CameraSetup
-from nvrclient.simulator.certificate import load_certificate, make_certificate
+from nvrclient.simulator.certificate import Certificate
+from nvrclient.simulator.control import CameraControl, ControlDesk, motion
 from nvrclient.simulator.digest import DigestGuard, Verdict
+from nvrclient.simulator.downloads import Download, DownloadDesk, FileNames
 from nvrclient.simulator.http_server import Answer, EndlessAnswer, HttpRequest, HttpServer
+from nvrclient.simulator.lists import (
+    DEFAULT_DISKS,
+    DEFAULT_ERRORS,
+    DEFAULT_EVENTS,
+    DiskSlot,
+    Intervals,
+    LoggedEntry,
+    disk_list,
+    log_list,
+)
 from nvrclient.simulator.live import LiveDesk, Outcome
 from nvrclient.simulator.playback import PlaybackDesk
 from nvrclient.simulator.queries import parse_query, split_query
@@ -26,10 +35,12 @@ from nvrclient.simulator.sources import Origin
 from nvrclient.simulator.uids import Uid, UidTable
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
     from types import TracebackType
 
+    from nvrclient.simulator.download_readings import DownloadFault
+    from nvrclient.simulator.files import RecordedFile
     from nvrclient.simulator.playback import PlaybackFault
     from nvrclient.simulator.queries import Query
     from nvrclient.simulator.stream import Stream
@@ -37,7 +48,6 @@ if TYPE_CHECKING:
 __all__ = ["SimulatedRecorder"]
 
 _log = logging.getLogger(__name__)
-_T = TypeVar("_T")
 
 DEFAULT_PASSWORD = "simulated"  # noqa: S105 - of a recorder that is not real
 
@@ -68,6 +78,15 @@ class SimulatedRecorder:
     a camera has recorded, and ``uids[n].playback`` what a UID plays back. At run time ``push_answers[camera]`` changes how START is answered, and
     ``busy_logins`` is the number of logins to be answered 503. ``playback_faults`` damages the next answers that
     bring a recording, one entry each; None leaves one whole.
+
+    Downloads: ``downloads`` run now, ``max_downloads_seen`` is the most there were at once (one that was refused
+    counts), ``download_files(…)`` is what a client should end up with. ``download_faults`` damages the next
+    downloads, ``download_statuses[camera]`` is what the status header says instead of files, and
+    ``rename_download`` gives a file, final or temporary, another name.
+
+    Camera control: ``camera_moves[camera]`` is what each was told, ``camera_motion(camera)`` how it moves now.
+    Lists: ``error_log``, ``event_log`` and ``disks`` are what is answered, until a test says otherwise what the
+    specification prints.
     """
 
     def __init__(
@@ -103,6 +122,13 @@ class SimulatedRecorder:
         self.busy_logins = 0
         self.wrong_masks: list[int] = []
         self.playback_faults: list[PlaybackFault | None] = []
+        self.download_faults: list[DownloadFault | None] = []
+        self.download_statuses: dict[int, int | str] = {}
+        self.rename_download: FileNames | None = None
+        self.camera_moves: dict[int, list[CameraControl]] = {n: [] for n in self.cameras}
+        self.error_log: list[LoggedEntry] = list(DEFAULT_ERRORS)
+        self.event_log: list[LoggedEntry] = list(DEFAULT_EVENTS)
+        self.disks: list[DiskSlot] = list(DEFAULT_DISKS)
         self.channels = max((16, *self.cameras)) if channels is None else channels
         self.push_answers: dict[int, PushAnswer] = {}
         self._tls, self._pace, self._clock, self._max_uids = tls, pace, clock, max_uids
@@ -122,10 +148,17 @@ class SimulatedRecorder:
         self._recording = recording
         self._recordings: dict[int, Recording] = {}
         self._playback: PlaybackDesk | None = None
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._certificate: Path | None = None
-        self._certificates = 0
-        self._context: ssl.SSLContext | None = None
+        self._control = ControlDesk(self.cameras, readings, self.camera_moves)
+        self._intervals = Intervals(readings)
+        self._downloads = DownloadDesk(
+            recordings=self._recordings,
+            readings=readings,
+            clock=clock,
+            faults=self.download_faults,
+            statuses=self.download_statuses,
+            rename=lambda: self.rename_download,
+        )
+        self._certificate = Certificate()
         self._is_open = False
 
     # Opening and closing
@@ -153,9 +186,9 @@ class SimulatedRecorder:
         )
         try:
             if self._tls:
-                await self._new_certificate()
+                await self._certificate.renew((self.host, "localhost"))
             self._server = HttpServer(self._answer)
-            self.port = await self._server.start(self.host, self.port, self._context)
+            self.port = await self._server.start(self.host, self.port, self._certificate.context)
         except BaseException:
             await self.aclose()
             raise
@@ -170,9 +203,8 @@ class SimulatedRecorder:
             await self._live.aclose()
         if self._server is not None:
             await self._server.aclose()
-        if self._folder is not None:
-            await _in_thread(self._folder.cleanup)
-        self._server = self._live = self._folder = self._certificate = self._context = None
+        await self._certificate.aclose()
+        self._server = self._live = None
 
     async def __aenter__(self) -> Self:
         return await self.start()
@@ -202,7 +234,7 @@ class SimulatedRecorder:
     @property
     def certificate(self) -> str | None:
         """The path of the certificate shown, a PEM file; None without TLS."""
-        return str(self._certificate) if self._certificate else None
+        return str(self._certificate.path) if self._certificate.path else None
 
     @property
     def uids(self) -> tuple[Uid, ...]:
@@ -217,6 +249,26 @@ class SimulatedRecorder:
     def recording(self, camera: int) -> Recording:
         """What a camera has recorded; a recorder never started has recorded nothing."""
         return self._recordings[camera]
+
+    @property
+    def downloads(self) -> tuple[Download, ...]:
+        """The downloads going on."""
+        return tuple(self._downloads.running)
+
+    @property
+    def max_downloads_seen(self) -> int:
+        """How many downloads were asked for at once, at most."""
+        return self._downloads.most
+
+    def download_files(
+        self, camera: int, start: datetime, end: datetime, kind: str = "MP4"
+    ) -> list[RecordedFile]:
+        """List the files that a client should end up with: of one request, or hour by hour from ``start`` on."""
+        return self._downloads.expected(camera, start, end, kind)
+
+    def camera_motion(self, camera: int) -> tuple[int, int, int]:
+        """How fast a camera pans, tilts and zooms now."""
+        return motion(self.camera_moves[camera], asyncio.get_running_loop().time())
 
     @property
     def logins(self) -> int:
@@ -249,20 +301,7 @@ class SimulatedRecorder:
         """
         if not (self._tls and self._is_open):
             raise RuntimeError("only an open recorder with tls=True has a certificate")
-        await self._new_certificate(names, expired=expired)
-
-    async def _new_certificate(
-        self, names: Sequence[str] | None = None, *, expired: bool = False
-    ) -> None:
-        if self._folder is None:
-            self._folder = await _in_thread(lambda: tempfile.TemporaryDirectory(prefix="nvr-"))
-        folder = Path(self._folder.name)
-        self._certificates += 1
-        path = folder / f"recorder-{self._certificates}.pem"
-        good_for = (self.host, "localhost") if names is None else names
-        await _in_thread(lambda: make_certificate(path, good_for, expired=expired))
-        self._context = await _in_thread(lambda: load_certificate(path, self._context))
-        self._certificate = path
+        await self._certificate.renew(names or (self.host, "localhost"), expired=expired)
 
     def _record(self) -> dict[int, Recording]:
         """Say what each camera has recorded; what a recorder was started with stays."""
@@ -289,7 +328,9 @@ class SimulatedRecorder:
 
     def _route(self, request: HttpRequest, cgi: str) -> Answer | EndlessAnswer:
         query = None
-        if request.method == "GET" and request.path == f"/cgi-bin/{cgi}":
+        doubled = cgi == "recordedtime.cgi" and self.readings.lists.doubled_path
+        folder = "/cgi-bin//cgi-bin" if doubled else "/cgi-bin"
+        if request.method == "GET" and request.path == f"{folder}/{cgi}":
             query = parse_query(cgi, request.query)
         if query is None:
             return Answer(404)
@@ -298,8 +339,8 @@ class SimulatedRecorder:
         if query.action == "log in":
             return self._judge(request, login=True) or self._log_in()
         value = query.values.get("UID")
-        if value is None:  # as_getinfo.cgi
-            return self._list_cameras(shown=not self.readings.bare_getinfo_empty)
+        if value is None:  # as_getinfo.cgi, recordedtime.cgi
+            return self._inform(query, request.peer)
         uid = self._uids.find(value)
         refusal = self._judge(request, login=False)
         if refusal is not None:
@@ -312,15 +353,21 @@ class SimulatedRecorder:
     def _act(self, uid: Uid, query: Query, request: HttpRequest) -> Answer | EndlessAnswer:
         assert self._live is not None
         assert self._playback is not None
+        taken = bool(uid.downloads) and not self.readings.downloads.any_uid
+        if taken and query.action in {"start", "mask", "control"}:
+            return self._violation(f"{query.action}: a download is going on on this UID")
         if query.action in {"mask", "control", "picture", "sound"}:
-            answer = self._playback.answer(uid, query)
-            return self._violation(answer) if isinstance(answer, str) else answer
+            return self._judged(self._playback.answer(uid, query))
         if query.action == "start":
             return self._judged(self._live.start(uid, query.values, request.peer))
         if query.action == "stop":
             return self._judged(self._live.stop(uid, query.values))
-        if query.action == "list cameras":
-            return self._list_cameras(shown=True)
+        if query.action in {"move", "center", "act", "preset"}:
+            return self._judged(self._control.answer(uid, query))
+        if query.action == "download":
+            return self._judged(self._downloads.answer(uid, query))
+        if query.action.startswith("list "):
+            return self._inform(query, request.peer)
         if query.action == "log out":
             self._uids.drop(uid)
         elif query.action == "set up live":
@@ -328,13 +375,26 @@ class SimulatedRecorder:
         return Answer(200, b"OK\r\n")
 
     def _judged(self, outcome: Outcome) -> Answer | EndlessAnswer:
-        return self._violation(f"push.cgi {outcome}") if isinstance(outcome, str) else outcome
+        return self._violation(outcome) if isinstance(outcome, str) else outcome
 
     def _origin(self, camera: int) -> Origin:
         """Say where and when a stream that starts now begins."""
         return Origin(
             camera, self._clock(), self._zone, self._summer_time, self.readings, self._random
         )
+
+    def _inform(self, query: Query, peer: str) -> Answer:
+        """Answer a command that asks for information."""
+        kind, lists = query.values.get("KIND"), self.readings.lists
+        with_uid = "UID" in query.values
+        broken = self._intervals.ask(peer, query.action, kind or ("with UID" if with_uid else ""))
+        if broken is not None:
+            return self._violation(broken)
+        if query.action == "list disks":
+            return disk_list(self.disks, lists)
+        if kind is not None:
+            return log_list(kind, self.error_log if kind == "ERR" else self.event_log, lists)
+        return self._list_cameras(shown=with_uid or not self.readings.bare_getinfo_empty)
 
     def _list_cameras(self, *, shown: bool) -> Answer:
         if self.readings.getinfo_missing:
@@ -396,10 +456,3 @@ class SimulatedRecorder:
             f'<frame src="./hdrctl.cgi?UID={uid.value}&HTML=live.html"></frameset></html>\r\n'
         )
         return Answer(200, page.encode("ascii"), "text/html")
-
-
-async def _in_thread(work: Callable[[], _T]) -> _T:
-    """Run blocking work in a thread that is gone afterwards (the loop's own executor keeps its threads)."""
-    loop = asyncio.get_running_loop()
-    with ThreadPoolExecutor(1, "nvrclient-simulator") as executor:
-        return await loop.run_in_executor(executor, work)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from random import Random
 
+    from nvrclient.simulator.downloads import Download
     from nvrclient.simulator.positions import Playback
 
 __all__ = ["Uid", "UidTable"]
@@ -27,7 +28,14 @@ class Uid:
     streams: list[Stream] = field(default_factory=list[Stream])
     started: set[tuple[int, str]] = field(default_factory=set[tuple[int, str]], repr=False)
     playback: Playback | None = None
+    downloads: list[Download] = field(default_factory=list["Download"])
+    controlled_at: float | None = field(default=None, repr=False)
     timer: asyncio.TimerHandle | None = field(default=None, repr=False)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it carries live or playback."""
+        return bool(self.streams) or (self.playback is not None and self.playback.is_playing)
 
     def stream(self, camera: int, *, audio: bool) -> Stream | None:
         """Find the camera's video, or its audio."""
@@ -81,9 +89,12 @@ class UidTable:
         uid.timer = asyncio.get_running_loop().call_later(self._lifetime, self.drop, uid)
 
     def drop(self, uid: Uid) -> None:
-        """End a UID and its streams."""
+        """End a UID, its streams and its downloads."""
         if uid.timer is not None:
             uid.timer.cancel()
         self._uids.pop(uid.value, None)
         for stream in tuple(uid.streams):
             uid.end(stream)
+        for download in uid.downloads:
+            download.stop()
+        uid.downloads.clear()

@@ -323,7 +323,7 @@ async def test_both_printed_forms_of_stop(recorder: SimulatedRecorder, form: str
 async def test_unknown_camera_and_command(recorder: SimulatedRecorder) -> None:
     async with viewing(recorder) as viewer:
         assert await viewer.get("push.cgi", f"CAM=9&{START}") == 404
-        assert await viewer.get("recordedtime.cgi", "CAM=1") == 404
+        assert await viewer.get("unknown.cgi", "CAM=1") == 404
         assert (await viewer.http.get("/")).status_code == 404
         assert (await viewer.http.post("/cgi-bin/dlogin.cgi?UID=-1")).status_code == 404
     assert recorder.violations == []
