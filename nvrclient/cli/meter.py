@@ -21,8 +21,8 @@ class Meter:
         self.last: VideoFrame | None = None
         self._recent: deque[tuple[float, int]] = deque()
 
-    def take(self, item: StreamItem) -> None:
-        """Count one item."""
+    def take(self, item: StreamItem, now: float | None = None) -> None:
+        """Count one item; its picture came at `now`, where not when it was received."""
         if isinstance(item, AudioFrame):
             self.sounds += 1
         elif isinstance(item, VideoFrame):
@@ -30,8 +30,9 @@ class Meter:
             self.bytes += item.size
             self.first = self.first or item
             self.last = item
-            self._recent.append((item.received_at, item.size))
-            while self._recent[0][0] < item.received_at - WINDOW:
+            came = item.received_at if now is None else now
+            self._recent.append((came, item.size))
+            while self._recent[0][0] < came - WINDOW:
                 self._recent.popleft()
 
     def rates(self, now: float) -> tuple[float, float]:

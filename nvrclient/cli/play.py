@@ -145,7 +145,7 @@ class View:
                 return
 
     def _take(self, item: StreamItem) -> None:
-        self.meter.take(item)
+        self.meter.take(item, asyncio.get_running_loop().time())  # it was fetched ahead
         if self.line is not None:
             typer.echo(self.line(item))
         if isinstance(item, VideoFrame):

@@ -69,11 +69,15 @@ class Lane:
         """Move: drop what is queued. `hold`: go on from the GOP at hand; `rest`: with what is left of it first."""
         self.drop_queued("moved", hand=not (hold and rest))
         if not hold:
-            self.hand, self.index, self.heard_until = None, 0, None
+            self.hand, self.index = None, 0
+        if not hold or motion is not Motion.FORWARD:
+            self.heard_until = None  # there is no audio in reverse and fast motion
         behind = self.hand.gop if self.hand is not None else None
         self.track.aim(motion, behind=behind, at=at)
         if self.sound is not None:
-            self.sound.aim(self.heard_until or at if hold else at)
+            heard = self.heard_until
+            stepped = heard is not None and at is not None and at > heard
+            self.sound.aim(at if heard is None or stepped else heard)
             self.audio_is_over = motion is not Motion.FORWARD
         self.audio_problem = None
         self.audio_quiet_for = None
