@@ -10,12 +10,14 @@
 
 from nvrclient.camera import Camera
 from nvrclient.connection import SessionStats
+from nvrclient.download import Download, DownloadProgress, IncomingFile, StoredFile
 from nvrclient.errors import (
     AuthenticationError,
     BufferOverflowError,
     CertificateMismatchError,
     CommandError,
     ConnectionFailedError,
+    DownloadError,
     NoRecordingError,
     NVRError,
     ProtocolError,
@@ -23,6 +25,8 @@ from nvrclient.errors import (
     SessionLimitError,
     StreamEndedError,
     StreamStalledError,
+    TruncatedDownloadError,
+    UnsafeFileNameError,
     UnsupportedMediaError,
 )
 from nvrclient.frames import (
@@ -30,7 +34,9 @@ from nvrclient.frames import (
     CameraStatus,
     Codec,
     Discontinuity,
+    Disk,
     Gop,
+    LogEntry,
     NalUnit,
     Operation,
     RecorderInfo,
@@ -56,8 +62,14 @@ __all__ = [
     "CommandError",
     "ConnectionFailedError",
     "Discontinuity",
+    "Disk",
+    "Download",
+    "DownloadError",
+    "DownloadProgress",
     "Gop",
+    "IncomingFile",
     "LiveStream",
+    "LogEntry",
     "NVRError",
     "NalUnit",
     "NoRecordingError",
@@ -69,10 +81,13 @@ __all__ = [
     "Session",
     "SessionLimitError",
     "SessionStats",
+    "StoredFile",
     "StreamEndedError",
     "StreamItem",
     "StreamStalledError",
     "StreamStats",
+    "TruncatedDownloadError",
+    "UnsafeFileNameError",
     "UnsupportedMediaError",
     "VideoFormat",
     "VideoFrame",

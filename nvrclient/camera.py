@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
+from os import PathLike
+from pathlib import Path
 from typing import Literal, get_args
 
+from nvrclient.commands import control as commands
+from nvrclient.commands.download import Kind, requests
 from nvrclient.connection import Connection
+from nvrclient.control import NOBODY, Controls, HeldMove
+from nvrclient.download import Download, DownloadProgress, Limits, Store
 from nvrclient.frames import Codec
 from nvrclient.live import LiveStream
 from nvrclient.live.buffer import POLICIES, WhenFull
@@ -21,15 +28,18 @@ MAX_CAMERA = 0xFFFF
 class Camera:
     """One camera of a recorder, by its number there. Making one sends nothing."""
 
-    __slots__ = ("_connection", "_owner", "number")
+    __slots__ = ("_connection", "_controls", "_owner", "number")
 
-    def __init__(self, connection: Connection, owner: object, number: int) -> None:
+    def __init__(
+        self, connection: Connection, owner: object, controls: Controls, number: int
+    ) -> None:
         if isinstance(number, bool) or not isinstance(number, int):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"camera: a number, not {type(number).__name__}")
         if not 1 <= number <= MAX_CAMERA:
             raise ValueError(f"camera: 1…{MAX_CAMERA}, not {number}")
         self.number = number
         self._connection = connection
+        self._controls = controls
         self._owner = owner
 
     def __repr__(self) -> str:
@@ -105,6 +115,166 @@ class Camera:
         """
         return Playback(
             self._connection, self._owner, (self.number,), start, end, audio=audio, speed=speed
+        )
+
+    async def download(
+        self,
+        start: datetime,
+        end: datetime,
+        to: str | PathLike[str],
+        *,
+        kind: Kind = "mp4",
+        audio: bool = True,
+        progress: Callable[[DownloadProgress], object] | None = None,
+        max_files: int | None = None,
+        max_bytes: int | None = None,
+    ) -> list[Path]:
+        """Download what is recorded between two times into the folder `to`; return the files in order (6.3).
+
+        `start`, `end`: aware datetimes, any time apart; rounded outward to whole minutes, and asked for hour by hour.
+        `kind`: "mp4"; "n3" (i-PRO's own N3R and N3A files); "list" (of what is recorded). `audio`: with its sound.
+        `progress` is called with a DownloadProgress for each file that is whole, and up to ten times a second in
+        between; what it raises ends the download. `max_files`, `max_bytes`: more is a DownloadError; when not given,
+        1000 files and 64 GiB an hour.
+
+        A file has its final name only when it is whole and on the disk; nothing existing is overwritten. The folder is
+        made where it is missing, and ``nvrclient-manifest.json`` in it tells what each file is. Files that an earlier run
+        finished for the same request are kept: a download that broke off or was cancelled resumes when it is run again.
+        Answers that break off are asked for again (not with ``reconnect=False``). Hours without recording are logged,
+        in the manifest and in `progress`.
+
+        Two downloads of a session run at a time, request by request, in the order of asking; the others wait. One that
+        waits 30 s for a byte (6 times `stall_timeout`), 120 s for the first, counts as broken off.
+
+        Raises NoRecordingError where nothing at all is recorded; UnsupportedMediaError for MP4 of a JPEG recording;
+        RecorderBusyError when others take up the recorder for five minutes; UnsafeFileNameError for a file name that
+        could harm; TruncatedDownloadError, DownloadError (the disk, a limit), SessionLimitError, CommandError,
+        ConnectionFailedError, ProtocolError; ValueError or TypeError for what can mean nothing. Cancelling it leaves
+        the whole files and no other, and frees the recorder.
+        """
+        asked = requests(self.number, start, end, kind, audio=audio)
+        limits = Limits(asked, max_files, max_bytes)
+        self._connection.check_usable()
+        store = Store(self._connection, self._owner, asked, limits, Path(to), progress)
+        return await store.run()
+
+    def open_download(
+        self,
+        start: datetime,
+        end: datetime,
+        *,
+        kind: Kind = "mp4",
+        audio: bool = True,
+        max_files: int | None = None,
+        max_bytes: int | None = None,
+    ) -> Download:
+        """Return the files of a range as they come, not yet open, for those who store them elsewhere.
+
+        ::
+
+            async with camera.open_download(start, end) as files:
+                async for file in files:
+                    async for chunk in file:
+                        ...
+                    print(file.name, "is whole")
+
+        Options and errors as `download`; nothing is tried again. Raises ValueError or TypeError for what can mean
+        nothing.
+        """
+        asked = requests(self.number, start, end, kind, audio=audio)
+        limits = Limits(asked, max_files, max_bytes)
+        return Download(self._connection, self._owner, asked, limits)
+
+    async def move(
+        self,
+        pan: int | None = None,
+        tilt: int | None = None,
+        zoom: int | None = None,
+        *,
+        steps: Literal[16, 256] = 16,
+    ) -> None:
+        """Pan, tilt and zoom at a speed; i-PRO cameras move for about 2 s and stop (specification 4.2.1, 4.2.2).
+
+        `pan`: -16 (left, fast) … 16 (right, fast), 0 stops it; `tilt`: -16 (up) … 16 (down); with ``steps=256`` both
+        -256 … 256. `zoom`: -4 (wide) … 4 (tele). An axis that is None is left out: it goes on with what it does.
+
+        This and the other commands below ride on the UID of the camera's live stream, where there is one. Those of one
+        camera go out in the order of the calls, each when the one before is answered, and 0.2 s apart at least.
+
+        Raises ValueError that names the range, or TypeError for what is no whole number, before anything is sent;
+        CommandError where the recorder refuses, and with ``status`` None where no answer came: the command may have been
+        done then, and was not sent again. SessionLimitError, ConnectionFailedError, AuthenticationError: it was not sent.
+        Cancelling it takes back what was not sent yet.
+        """
+        await self._controls.send(
+            self.number,
+            lambda uid: commands.move(uid, self.number, pan=pan, tilt=tilt, zoom=zoom, steps=steps),
+        )
+
+    async def stop(self) -> None:
+        """Stop pan, tilt and zoom (4.1.1), behind the commands called before; raises as `move`.
+
+        A stop whose answer is lost is sent a second time. Cancelling it does not take it back.
+        """
+        await self._controls.stop(self.number)
+
+    def moving(
+        self,
+        pan: int | None = None,
+        tilt: int | None = None,
+        zoom: int | None = None,
+        *,
+        steps: Literal[16, 256] = 16,
+    ) -> HeldMove:
+        """Return a move that is held while its block runs: ``async with camera.moving(pan=5): …``; values as `move`.
+
+        It is sent again every second, and leaving the block stops the camera, whatever happens. Raises ValueError or
+        TypeError; entering and leaving raise as `move`.
+        """
+        return HeldMove(
+            self._controls,
+            self.number,
+            lambda uid: commands.move(uid, self.number, pan=pan, tilt=tilt, zoom=zoom, steps=steps),
+        )
+
+    async def center_on(self, x: int, y: int, *, mirror: bool = False) -> None:
+        """Move what is at x, y of the image to about its centre (4.2.3); raises as `move`.
+
+        `x`, `y`: 0…32, with (0, 0) at the top left [open: the specification's figure can be read as top right];
+        `mirror` counts x from the other side.
+        """
+        commands.center(NOBODY, self.number, x, y)  # x is checked as it was given
+        await self._controls.send(
+            self.number,
+            lambda uid: commands.center(
+                uid, self.number, commands.POSITION[-1] - x if mirror else x, y
+            ),
+        )
+
+    async def focus(self, way: Literal["near", "far", "auto"]) -> None:
+        """Focus nearer, farther, or automatically (4.2.4); raises as `move`."""
+        await self._controls.send(self.number, lambda uid: commands.focus(uid, self.number, way))
+
+    async def iris(self, way: Literal["open", "close", "reset"]) -> None:
+        """Open or close the iris, or put it back to its default (4.2.5); raises as `move`."""
+        await self._controls.send(self.number, lambda uid: commands.iris(uid, self.number, way))
+
+    async def save_preset(self, number: int) -> None:
+        """Register the position the camera is in as preset 1…256 (4.2.6); raises as `move`."""
+        await self._controls.send(
+            self.number, lambda uid: commands.save_preset(uid, self.number, number)
+        )
+
+    async def goto_preset(self, number: int) -> None:
+        """Move to preset 1…256 (4.2.7); raises as `move`."""
+        await self._controls.send(
+            self.number, lambda uid: commands.go_to_preset(uid, self.number, number)
+        )
+
+    async def aux(self, number: int, way: Literal["open", "close"]) -> None:
+        """Open or close auxiliary output 1…8 (4.2.8); raises as `move`."""
+        await self._controls.send(
+            self.number, lambda uid: commands.aux(uid, self.number, number, way)
         )
 
 

@@ -63,6 +63,9 @@ UID_LIFETIME = 90.0
 LIFETIME_MARGIN = 5.0
 """Seconds before that at which a UID without a good answer counts as lost."""
 
+CONTROL_IDLE = 10.0
+"""Seconds for which a UID that only camera control used is kept for the next command."""
+
 KEEPALIVE_RETRY = 5.0
 """Seconds to the next keep-alive after one that failed."""
 
@@ -271,14 +274,49 @@ class Connection:
             )
             slot.cameras.add(camera)
             try:
-                if not slot.set_up:
-                    reply = await self.ask(live.set_up, slot)
-                    check(live.set_up(slot.uid), reply)
-                    slot.set_up = True
+                await self._set_up(slot)
             except BaseException:
                 self.release(slot, camera)
                 raise
             return slot
+
+    async def lease_control(self, camera: int, since: float) -> UidSlot:
+        """Return a UID on which `camera` can be controlled, known to the recorder at monotonic time `since`.
+
+        Give it back by `release_control`. Raises as `lease_live`.
+        """
+        slot = self._table.for_control(camera, since)
+        if slot is not None and slot.set_up:  # nothing to wait for
+            slot.controls += 1
+            return slot
+        async with self._uid_lock:
+            slot = self._table.for_control(camera, since) or await self._obtain_for(
+                f"control of camera {camera}"
+            )
+            slot.controls += 1
+            try:
+                await self._set_up(slot)
+            except BaseException:
+                self.release_control(slot)
+                raise
+            return slot
+
+    def release_control(self, slot: UidSlot) -> None:
+        """Give a UID back that controlled a camera; it is kept for `CONTROL_IDLE` seconds, where nothing else wants it."""
+        slot.controls -= 1
+        slot.controlled_at = self.loop.time()
+        self.loop.call_later(CONTROL_IDLE, self._spare_idle, slot, slot.controlled_at)
+
+    def _spare_idle(self, slot: UidSlot, since: float) -> None:
+        if slot.controlled_at == since:  # no command came after it
+            self._spare(slot)
+
+    async def _set_up(self, slot: UidSlot) -> None:
+        """Make the UID one of live streams (2.1.2.1), once."""
+        if not slot.set_up:
+            reply = await self.ask(live.set_up, slot)
+            check(live.set_up(slot.uid), reply)
+            slot.set_up = True
 
     async def lease_playback(self) -> UidSlot:
         """Return a UID for one playback, which alone moves it; give it back by `release_playback`; raises as `lease_live`."""
@@ -297,6 +335,10 @@ class Connection:
         """Give a UID back; one that nothing uses any more is logged out, unless it is the last."""
         slot.cameras.discard(camera)
         self._spare(slot)
+
+    def is_live(self, camera: int) -> bool:
+        """Whether a live stream of the camera hangs on one of the UIDs."""
+        return any(camera in slot.cameras for slot in self._table)
 
     def _spare(self, slot: UidSlot) -> None:
         if self._closing is None and self._table.is_spare(slot):
@@ -440,21 +482,32 @@ class Connection:
         *,
         lane: Lane = "commands",
         limit: int = MAX_REPLY,
+        timeout: float | None = None,
     ) -> Reply:
-        """Send a command that carries this UID; return the answer. Raises UidGoneError, and as `HttpClient.get`."""
+        """Send a command that carries this UID; return the answer. Raises UidGoneError, and as `HttpClient.get`.
+
+        `timeout` in seconds, where it is shorter than the session's.
+        """
+        seconds = min(self.options.timeout, timeout or self.options.timeout)
 
         async def send(command: Command, authorization: Authorization | None) -> Reply:
             return await self.client.get(
-                command, authorization, timeout=self.options.timeout, lane=lane, limit=limit
+                command, authorization, timeout=seconds, lane=lane, limit=limit
             )
 
         return await self._carry(make(slot.uid), slot, send)
 
-    async def stream(self, make: Callable[[Uid], Command], slot: UidSlot) -> Body:
-        """Send a command that carries this UID and is answered by an endless body; raises as `ask`."""
+    async def stream(
+        self, make: Callable[[Uid], Command], slot: UidSlot, *, timeout: float | None = None
+    ) -> Body:
+        """Send a command that carries this UID and is answered by an endless body; raises as `ask`.
+
+        `timeout` in seconds until the answer begins, the session's where it is None.
+        """
+        seconds = self.options.timeout if timeout is None else timeout
 
         async def send(command: Command, authorization: Authorization | None) -> Body:
-            return await self.client.stream(command, authorization, timeout=self.options.timeout)
+            return await self.client.stream(command, authorization, timeout=seconds)
 
         return await self._carry(make(slot.uid), slot, send)
 

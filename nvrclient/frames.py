@@ -6,7 +6,7 @@ All of them are frozen and slotted, compare by value and pickle. A repr shows si
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, tzinfo
 from enum import IntEnum, StrEnum
 from typing import Literal, TypeAlias
 
@@ -15,7 +15,9 @@ __all__ = [
     "CameraStatus",
     "Codec",
     "Discontinuity",
+    "Disk",
     "Gop",
+    "LogEntry",
     "NalUnit",
     "Operation",
     "RecorderInfo",
@@ -337,6 +339,40 @@ class CameraStatus:
 
     number: int
     connected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One line of the recorder's error or event log (5.1).
+
+    ``number`` is the log's own; ``time`` is aware, ``local_time`` what the recorder's clock showed, ``zone`` how far
+    that was from UTC, ``summer_time`` whether summer time was in force. ``kind`` says what happened, in the
+    recorder's words.
+    """
+
+    number: int
+    time: datetime
+    local_time: datetime
+    zone: tzinfo
+    summer_time: bool
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """A disk slot of the recorder (5.2): ``MAIN-1`` … ``MAIN-9``, ``EXT1-1`` … ``EXT5-9``.
+
+    Sizes are in GB, None for an empty slot. ``flags`` are the letters behind a size in brackets, as sent: ``("R",)``.
+    ``recorded_from`` and ``recorded_to`` are the times of the oldest and the newest recording, None where nothing
+    was ever recorded: aware with the session's option ``timezone``; without it naive, in the recorder's local time.
+    """
+
+    name: str
+    capacity_gb: int | None
+    remaining_gb: int | None
+    flags: tuple[str, ...]
+    recorded_from: datetime | None
+    recorded_to: datetime | None
 
 
 StreamItem: TypeAlias = VideoFrame | AudioFrame | Discontinuity

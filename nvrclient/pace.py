@@ -7,6 +7,10 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
 _T = TypeVar("_T")
+_K = TypeVar("_K")
+
+CONTROL_INTERVAL = 0.2
+"""Seconds between two commands of camera control on one UID (1.3, 4.1)."""
 
 KEPT = 60.0
 """Seconds for which it is remembered when a START was sent."""
@@ -34,6 +38,7 @@ class Pace:
         self._asked_at: dict[str, float] = {}
         self._answers: dict[str, asyncio.Task[Any]] = {}  # under way
         self._started: dict[tuple[int, int, str], float] = {}  # when a START was last sent
+        self._controlled: dict[int, float] = {}  # when a camera was last controlled, by UID
 
     async def inform(self, kind: str, ask: Callable[[], Awaitable[_T]]) -> _T:
         """Ask for information; callers that ask for the same kind while it is under way share its answer."""
@@ -57,12 +62,19 @@ class Pace:
 
     async def start(self, uid_number: int, camera: int, comp: str) -> None:
         """Wait until a START of this UID, camera and COMP may be sent."""
-        key = (uid_number, camera, comp)
+        await self._next(self._started, (uid_number, camera, comp), self._interval)
+
+    async def control(self, uid_number: int) -> None:
+        """Wait until a command of camera control may be sent on this UID, whatever the camera."""
+        await self._next(self._controlled, uid_number, CONTROL_INTERVAL)
+
+    async def _next(self, sent: dict[_K, float], key: _K, interval: float) -> None:
+        """Wait until `interval` has passed since the last of this key; the first to wait is the first to go."""
         now = self._loop.time()
-        last = self._started.get(key)
-        at = now if last is None else max(now, last + self._interval)
-        self._started[key] = at
-        for old in [key for key, when in self._started.items() if when < now - KEPT]:
-            del self._started[old]
+        last = sent.get(key)
+        at = now if last is None else max(now, last + interval)
+        sent[key] = at
+        for old in [key for key, when in sent.items() if when < now - KEPT]:
+            del sent[old]
         if at > now:
             await asyncio.sleep(at - now)

@@ -15,8 +15,11 @@ from nvrclient.answers import check
 from nvrclient.camera import Camera
 from nvrclient.codec.aac import SAMPLE_RATES as AAC_RATES
 from nvrclient.commands.command import Command, Uid
+from nvrclient.commands.logs import ERRORS, EVENTS
 from nvrclient.connection import Connection, SessionStats
-from nvrclient.frames import CameraStatus
+from nvrclient.control import Controls
+from nvrclient.frames import CameraStatus, Disk, LogEntry
+from nvrclient.information import list_disks, read_log
 from nvrclient.options import Options, Secret
 from nvrclient.playback import Playback
 from nvrclient.registered import registered_cameras
@@ -140,6 +143,7 @@ class Session(Openable):
         self._password = password
         self._options = options
         self._connection: Connection | None = None
+        self._controls: Controls | None = None
         self._finalizer: weakref.finalize[..., Session] | None = None
 
     def __repr__(self) -> str:
@@ -180,7 +184,10 @@ class Session(Openable):
 
         Raises ValueError for a number that no recorder can have, RuntimeError when the session is not open.
         """
-        return Camera(self._opened(), self, number)
+        connection = self._opened()
+        if self._controls is None:
+            self._controls = Controls(connection)
+        return Camera(connection, self, self._controls, number)
 
     def playback(
         self,
@@ -204,7 +211,31 @@ class Session(Openable):
         Asked at most once in `command_interval` seconds; callers that ask together share one answer. Raises
         CommandError where the model does not tell.
         """
-        return await registered_cameras(self._opened())
+        return list(await registered_cameras(self._opened()))
+
+    async def error_log(self) -> list[LogEntry]:
+        """Return the recorder's error log, by time; at most 1000 entries (specification 5.1.1).
+
+        ``entry.time`` is the local time less the zone the recorder states with it; summer time is taken to be part of
+        the local time already [open]. Damaged entries are left out, and a count that disagrees is told in the log
+        ``nvrclient.information``.
+
+        Asked at most once in `command_interval` seconds; callers that ask together share one answer. Raises
+        ProtocolError where the answer is no log at all, CommandError, SessionLimitError, ConnectionFailedError.
+        """
+        return list(await read_log(self._opened(), ERRORS))
+
+    async def event_log(self) -> list[LogEntry]:
+        """Return the recorder's event log (5.1.2); otherwise as `error_log`."""
+        return list(await read_log(self._opened(), EVENTS))
+
+    async def disks(self) -> list[Disk]:
+        """Return all disk slots, also the empty ones (specification 5.2).
+
+        The times of the recordings are the recorder's local time: aware with the session's option `timezone`, naive
+        without it. Asked and raising as `error_log`.
+        """
+        return list(await list_disks(self._opened()))
 
     async def command(
         self, name: str, params: Iterable[tuple[str, str | int]] | Mapping[str, str | int] = ()

@@ -6,6 +6,8 @@
 | never the same camera twice on a UID; a camera's audio belongs to its video | `UidTable.for_live` |
 | at most `max_uids` of ours at once | `UidTable.full` |
 | live and playback never together on a UID; position and direction belong to it, so each playback has its own | `UidTable.for_live`, `UidTable.unused` |
+| what a download may share a UID with is not specified: it has its own | `UidTable.for_live`, `UidTable.unused` |
+| cameras are controlled on the UID of their live stream (4.1.1), or on another that does not play | `UidTable.for_control` |
 | a UID lives 90 s from the last command that carried it | `UidSlot.last_contact`, kept up by the keep-alive |
 """
 
@@ -26,10 +28,25 @@ class UidSlot:
     """One UID of ours and what it is used for.
 
     ``number`` names it in logs, where the UID itself never stands. ``fresh`` until a command with it succeeded;
-    ``set_up`` once it was made a UID of live streams, ``plays`` while a playback moves it. `watchers` are called when it is lost.
+    ``set_up`` once it was made a UID of live streams, ``plays`` while a playback moves it, ``downloads`` while a download
+    has it. ``controls`` counts the
+    commands of camera control under way on it, ``controlled_at`` is when the last one ended. `watchers` are called
+    when it is lost.
     """
 
-    __slots__ = ("cameras", "fresh", "last_contact", "number", "plays", "set_up", "uid", "watchers")
+    __slots__ = (
+        "cameras",
+        "controlled_at",
+        "controls",
+        "downloads",
+        "fresh",
+        "last_contact",
+        "number",
+        "plays",
+        "set_up",
+        "uid",
+        "watchers",
+    )
 
     def __init__(self, uid: Uid, number: int, now: float) -> None:
         self.uid = uid
@@ -38,17 +55,27 @@ class UidSlot:
         self.fresh = True
         self.set_up = False
         self.plays = False
+        self.downloads = False
+        self.controls = 0
+        self.controlled_at = now
         self.cameras: set[int] = set()
         self.watchers: set[Callable[[], None]] = set()
 
     def __repr__(self) -> str:
-        use = "playback" if self.plays else f"cameras {sorted(self.cameras)}"
+        use = f"cameras {sorted(self.cameras)}"
+        if self.is_taken:
+            use = "playback" if self.plays else "download"
         return f"<UID #{self.number}, {use}>"
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether it belongs to one playback or one download, and carries nothing else."""
+        return self.plays or self.downloads
 
     @property
     def is_used(self) -> bool:
         """Whether anything hangs on it."""
-        return self.plays or bool(self.cameras)
+        return self.is_taken or bool(self.cameras) or self.controls > 0
 
 
 class UidTable:
@@ -94,9 +121,18 @@ class UidTable:
         fitting = [
             slot
             for slot in self._slots
-            if not slot.plays and len(slot.cameras) < MAX_STREAMS and camera not in slot.cameras
+            if not slot.is_taken and len(slot.cameras) < MAX_STREAMS and camera not in slot.cameras
         ]
         return max(fitting, key=lambda slot: len(slot.cameras), default=None)
+
+    def for_control(self, camera: int, since: float) -> UidSlot | None:
+        """Return the UID to control `camera` on, of those that the recorder knew at monotonic time `since`.
+
+        That of its live stream comes first, then one set up for live, then any that does not play; None: another is
+        needed.
+        """
+        fitting = [slot for slot in self._slots if not slot.is_taken and slot.last_contact >= since]
+        return max(fitting, key=lambda slot: (camera in slot.cameras, slot.set_up), default=None)
 
     def unused(self) -> UidSlot | None:
         """Return a UID that nothing hangs on; None: another is needed."""

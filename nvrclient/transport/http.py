@@ -32,6 +32,7 @@ import httpx
 from nvrclient.commands.command import Command
 from nvrclient.errors import (
     CertificateMismatchError,
+    CommandError,
     ConnectionFailedError,
     NVRError,
     ProtocolError,
@@ -48,9 +49,9 @@ KEEP_IDLE = 5.0
 """Seconds that an idle connection is used again. Recorders close theirs unannounced, and a request on a closed one
 is lost."""
 
-Lane: TypeAlias = Literal["commands", "keepalive", "playback"]
+Lane: TypeAlias = Literal["commands", "keepalive", "playback", "control"]
 
-CONNECTIONS: dict[Lane, int] = {"commands": 8, "keepalive": 8, "playback": 16}
+CONNECTIONS: dict[Lane, int] = {"commands": 8, "keepalive": 8, "playback": 16, "control": 16}
 """Connections at once; each playback has one request under way, and there are at most sixteen (1.3)."""
 
 
@@ -191,7 +192,8 @@ class HttpClient:
 
         Recorders close idle connections unannounced: a command that was lost on one used before is sent once more on
         a new one; with `fresh` it has one of its own from the start and is sent once. What playback sends moves the
-        recorder's position, so on its lane nothing is sent twice.
+        recorder's position, so on its lane nothing is sent twice. On lane "control" nothing is sent twice either, and where
+        a command went out and no answer came CommandError says so, its status None.
 
         Raises ConnectionFailedError (CertificateMismatchError) when no whole answer comes within `timeout` seconds,
         ProtocolError when it is over `limit` bytes or redirects elsewhere. Cancelling it closes the
@@ -200,14 +202,14 @@ class HttpClient:
         deadline = asyncio.get_running_loop().time() + timeout
         outcome = None
         if not fresh:
-            outcome = await self._get(command, authorization, timeout, limit, self._pool(lane))
+            outcome = await self._get(command, authorization, timeout, limit, lane)
             if isinstance(outcome, CertificateMismatchError) and self._turn_to_authority():
-                outcome = await self._get(command, authorization, timeout, limit, self._pool(lane))
+                outcome = await self._get(command, authorization, timeout, limit, lane)
         if outcome is None and (fresh or lane != "playback"):
             own = self._transport(0)
             left = max(0.0, deadline - asyncio.get_running_loop().time())
             try:
-                outcome = await self._get(command, authorization, left, limit, own)
+                outcome = await self._get(command, authorization, left, limit, lane, own)
             finally:
                 await own.aclose()
         if outcome is None:
@@ -251,10 +253,12 @@ class HttpClient:
         authorization: Authorization | None,
         timeout: float,
         limit: int,
-        pool: httpx.AsyncHTTPTransport,
+        lane: Lane,
+        own: httpx.AsyncHTTPTransport | None = None,
     ) -> Reply | NVRError | None:
         """Return the answer, or what went wrong; None where a connection used before was closed in the meantime."""
         stages: set[str] = set()
+        pool = own or self._pool(lane)
         try:
             async with asyncio.timeout(timeout):
                 response = await self._send(pool, command, authorization, timeout, stages)
@@ -270,6 +274,13 @@ class HttpClient:
         except NVRError as error:
             return error.with_traceback(None)
         except Exception as failure:  # noqa: BLE001  whatever the layers below raise becomes one of ours
+            if lane == "control" and "sent" in stages:
+                return CommandError(
+                    f"{await self._explain(command, failure, timeout)}. It went out and may have been"
+                    " done, so it was not sent again",
+                    command=command.name,
+                    status=None,
+                )
             if not stages & {"connected", "answered"} and not isinstance(failure, TimeoutError):
                 return None
             return await self._explain(command, failure, timeout)
@@ -317,11 +328,13 @@ class HttpClient:
         timeout: float,
         stages: set[str],
     ) -> httpx.Response:
-        """Send a request; `stages` gets "connected" for a new connection and "answered" once headers came."""
+        """Send a request; `stages` gets "connected" for a new connection, "sent" and "answered" by the headers."""
 
         async def trace(event: str, info: Mapping[str, Any]) -> None:
             if event == "connection.connect_tcp.started":
                 stages.add("connected")
+            elif event.endswith("send_request_headers.started"):
+                stages.add("sent")
             elif event.endswith("receive_response_headers.complete"):
                 stages.add("answered")
             await self._check_certificate(event, info)
