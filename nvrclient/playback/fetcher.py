@@ -192,13 +192,18 @@ class Fetcher:
 
     def _ask_again(self) -> None:
         """A camera that had nothing more may have, further on: ask when the others have played on."""
-        heads = [frame.time for lane in self._lanes if (frame := lane.head()) and frame.time]
-        if not heads:
+        front = self._shown_next()
+        if front is None:
             return
-        front = max(heads) if self._course.motion.is_backward else min(heads)
         for lane in self._lanes:
             if lane.is_over and lane.over_at is not None and abs(front - lane.over_at) > DRY_STEP:
                 lane.is_over, lane.over_at, lane.unanswered = False, None, TRIES - 1
+
+    def _shown_next(self) -> datetime | None:
+        """Return the time of the picture that is given next, where there is one."""
+        heads = [frame.time for lane in self._lanes if (frame := lane.head()) and frame.time]
+        choose = max if self._course.motion.is_backward else min
+        return choose(heads, default=None)
 
     async def _rest(self) -> None:
         """Wait until there is room, or a lane is to be asked again."""
@@ -349,7 +354,7 @@ class Fetcher:
             self._take(lane, gop, now)
         lane.stash.clear()
         lane.is_over = True
-        lane.over_at = lane.track.reached or self._course.at
+        lane.over_at = self._shown_next() or lane.track.reached or self._course.at
         if told := lane.track.finish():
             lane.tail.append(told)
 

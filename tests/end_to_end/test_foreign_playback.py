@@ -294,3 +294,19 @@ def test_audio_comes_back_after_a_single_refusal(answer: bytes) -> None:
             assert heard == [bytes([65 + n]) for n in range(8)]
 
     simulated(scenario())
+
+
+def test_cameras_that_end_early_are_not_asked_for_ever_while_another_plays_on() -> None:
+    async def scenario() -> None:
+        groups = record(60, camera=2)
+        recorder = DiskRecorder(camera1=record(6), camera2=groups[:2] + groups[50:])
+        async with (
+            recorder,
+            nvrclient.connect(recorder.url, "ADMIN", PASSWORD) as nvr,
+            nvr.playback([1, 2], at(T0), speed=None) as playback,
+        ):
+            given = shown(await take(playback))
+            assert given == sorted(times(recorder.disk[1]) + times(recorder.disk[2]))
+            assert len(recorder.sent("camera.*CAM=1")) < 16
+
+    simulated(scenario())
