@@ -44,6 +44,7 @@ from nvrclient.transport.http import (
     Lane,
     Reply,
 )
+from nvrclient.turns import Turns
 from nvrclient.uids import UidSlot, UidTable
 
 logger = logging.getLogger("nvrclient.connection")
@@ -65,6 +66,9 @@ LIFETIME_MARGIN = 5.0
 
 CONTROL_IDLE = 10.0
 """Seconds for which a UID that only camera control used is kept for the next command."""
+
+MAX_DOWNLOADS = 2
+"""Downloads at a time; recorders answer a third with status 3 (6.3.1)."""
 
 KEEPALIVE_RETRY = 5.0
 """Seconds to the next keep-alive after one that failed."""
@@ -132,6 +136,7 @@ class Connection:
         self.rtp_ports_used: set[int] = set()
         self._next_rtp_port = 0  # index in the range
         self.pace = Pace(self, options.command_interval)
+        self.download_turns = Turns(MAX_DOWNLOADS)
         self._closing: asyncio.Task[None] | None = None
         self.loop = asyncio.get_running_loop()
         self._pid = os.getpid()
@@ -329,6 +334,23 @@ class Connection:
     def release_playback(self, slot: UidSlot) -> None:
         """Give a UID back that played; as `release`."""
         slot.plays = False
+        self._spare(slot)
+
+    async def lease_download(self) -> UidSlot:
+        """Return a UID for one download; give it back by `release_download`; raises as `lease_live`.
+
+        Whether downloads can share a UID, with each other or with streams, is not specified: one of its own cannot be
+        wrong, and there are two downloads at a time at most.
+        """
+        async with self._uid_lock:
+            slot = self._table.unused() or await self._obtain_for("download")
+            slot.downloads = True
+            slot.set_up = False
+            return slot
+
+    def release_download(self, slot: UidSlot) -> None:
+        """Give a UID back that downloaded; as `release`."""
+        slot.downloads = False
         self._spare(slot)
 
     def release(self, slot: UidSlot, camera: int) -> None:

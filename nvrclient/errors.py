@@ -15,7 +15,10 @@ else that goes wrong is an ``NVRError``, and nothing of httpx, ssl or OSError ev
     ├── ProtocolError                an answer that fits no reading of the specification
     ├── StreamStalledError           a stream that gives no pictures
     ├── StreamEndedError             the recorder closed the stream
-    └── BufferOverflowError          the consumer was too slow and had asked for an error
+    ├── BufferOverflowError          the consumer was too slow and had asked for an error
+    └── DownloadError                a download that cannot be stored, or contradicts itself
+        ├── UnsafeFileNameError      the recorder names a file as no file may be named; nothing was written
+        └── TruncatedDownloadError   it broke off; what is whole is kept, and running it again resumes
 
 Messages name what was being done, to what, what came back and what to try. They never hold a password, a UID
 or a digest.
@@ -122,3 +125,15 @@ class StreamEndedError(NVRError):
 
 class BufferOverflowError(NVRError):
     """The consumer did not keep up and the stream was opened with ``when_full="error"``."""
+
+
+class DownloadError(NVRError):
+    """A download cannot go on: the folder or its disk refuses, a limit is passed, or the recorder contradicts itself."""
+
+
+class UnsafeFileNameError(DownloadError):
+    """The recorder sent a file name that could harm: a path, a device, hidden, too long, or of other characters."""
+
+
+class TruncatedDownloadError(DownloadError):
+    """A file broke off or came damaged. Nothing short is left under a final name; running it again resumes."""

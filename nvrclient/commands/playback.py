@@ -6,12 +6,10 @@ No command but the data requests names a camera: position, direction and pause b
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from nvrclient.commands.command import Command, Uid
-
-FIRST_YEAR = 2000
-"""yy of TIMEF counts from here; the specification ends at 2035, and a later year is sent all the same."""
+from nvrclient.commands.times import in_utc
 
 _PC = ("PC", "AS60")
 _NO_TIME = ("NOTIME", "ON")
@@ -23,16 +21,7 @@ def time_field(when: datetime, *, hundredths: bool = False) -> str:
     ff, in units of 10 ms, is fixed 00 except where `hundredths` allows it (3.2.7). Raises ValueError for a time
     without a zone, and for a year that two digits cannot say.
     """
-    if when.tzinfo is None or when.utcoffset() is None:
-        raise ValueError(
-            f"{when.isoformat()} has no time zone; give it one: when.astimezone() for this computer's,"
-            ' when.replace(tzinfo=ZoneInfo("Europe/Rome")) for another'
-        )
-    utc = when.astimezone(UTC)
-    if not FIRST_YEAR <= utc.year < FIRST_YEAR + 100:
-        raise ValueError(
-            f"{when.isoformat()}: a recorder is asked for {FIRST_YEAR}…{FIRST_YEAR + 99}"
-        )
+    utc = in_utc(when)
     return f"{utc:%y%m%d%H%M%S}{utc.microsecond // 10_000 if hundredths else 0:02}"
 
 

@@ -10,7 +10,7 @@ One part on the wire::
     CRLF                                        may be missing, or doubled
 
 `PartReader` is for live streams: whole parts, a bad one dropped and counted, in step again at the next delimiter.
-`MultipartParser` is for downloads: bodies of any size piece by piece, and an error where a live stream would skip.
+Downloads have `parts.MultipartParser`: bodies of any size piece by piece, and an error where a live stream would skip.
 
 The delimiter is the first line that begins with ``--``, whatever the response's Content-Type declared:
 recorders declare it with the two hyphens, quoted, or not at all.
@@ -29,16 +29,7 @@ from nvrclient.errors import ProtocolError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = [
-    "MAX_PART_BYTES",
-    "Event",
-    "MultipartParser",
-    "Part",
-    "PartBegin",
-    "PartData",
-    "PartEnd",
-    "PartReader",
-]
+__all__ = ["MAX_PART_BYTES", "Part", "PartReader"]
 
 MAX_PART_BYTES = 8 << 20
 """Largest live part. The largest picture of a 4K camera is under 4 MiB, and an RTP packet under 64 KiB."""
@@ -58,7 +49,6 @@ MAX_DELIMITER_BYTES = 16 << 10
 MAX_BREAK_BYTES = 8
 """Most line-end bytes between a body and its delimiter: CRLF doubled, and doubled again."""
 
-_MAX_DOWNLOAD_BYTES = 10**15  # a petabyte: past any disk, and int() of so few digits is fast
 _MAX_CACHED_HEADS = 64  # per stream; nearly all RTP parts have the one length of a full packet
 _MAX_CACHED_HEAD_BYTES = 256  # so that odd headers cannot make the cache large
 
@@ -67,10 +57,10 @@ _DIGITS = re.compile(r"[0-9]+")  # int() also takes signs, underscores, other sc
 _LINE_REST = re.compile(rb"--|[ \t]{0,64}\r?\n")  # behind a delimiter: closing mark, or line end
 _LINE_REST_CUT = re.compile(rb"-|[ \t]{0,64}\r?")  # the beginning of either
 
-_NO = -1
-_MORE = -2  # the bytes so far do not tell
+NO = -1
+MORE = -2  # the bytes so far do not tell
 
-_Buffer: TypeAlias = bytes | bytearray
+Buffer: TypeAlias = bytes | bytearray
 _T = TypeVar("_T")
 
 
@@ -87,31 +77,7 @@ class Part:
     body: bytes = field(repr=False)
 
 
-@dataclass(slots=True)
-class PartBegin:
-    """A part's headers, as in `Part`; ``content_length`` is None where the recorder stated none."""
-
-    headers: Mapping[str, str]
-    content_type: str
-    content_length: int | None
-
-
-@dataclass(slots=True)
-class PartData:
-    """A piece of the part's body, never empty."""
-
-    data: bytes = field(repr=False)
-
-
-@dataclass(slots=True)
-class PartEnd:
-    """The part is whole: its stated length has come, or its delimiter."""
-
-
-Event: TypeAlias = PartBegin | PartData | PartEnd
-
-
-class _State(Enum):
+class State(Enum):
     LEARN = auto()  # before the first delimiter
     HEADERS = auto()
     SIZED = auto()  # in a body with a Content-Length, which is never searched
@@ -120,7 +86,7 @@ class _State(Enum):
     SEEK = auto()  # out of step, or after the closing mark: look for the next delimiter
 
 
-class _Head:
+class Head:
     """A header block, read. ``length`` is None if there was no Content-Length."""
 
     __slots__ = ("content_type", "headers", "length")
@@ -139,12 +105,12 @@ class _BadLengthError(ValueError):
     pass
 
 
-def _find(buffer: _Buffer, needle: bytes, start: int, end: int) -> int:
+def _find(buffer: Buffer, needle: bytes, start: int, end: int) -> int:
     # Every search that a hostile stream could make long passes here, so that tests can count the bytes looked at.
     return buffer.find(needle, start, end)
 
 
-def _cut(buffer: _Buffer, start: int, end: int) -> bytes:
+def _cut(buffer: Buffer, start: int, end: int) -> bytes:
     if isinstance(buffer, bytes):
         return buffer[start:end]
     # A slice of a bytearray is another bytearray, which would be copied again.
@@ -152,7 +118,7 @@ def _cut(buffer: _Buffer, start: int, end: int) -> bytes:
         return bytes(view[start:end])
 
 
-def _parse_head(block: bytes, max_body: int) -> _Head:
+def _parse_head(block: bytes, max_body: int) -> Head:
     """Read a header block without its blank line.
 
     Raises _BadHeadersError, or _BadLengthError for a Content-Length that is no plain number, is over
@@ -174,16 +140,16 @@ def _parse_head(block: bytes, max_body: int) -> _Head:
             length = value
         headers[name] = value
     if length is None:
-        return _Head(headers, None)
+        return Head(headers, None)
     too_long = (
         len(length) > len(str(max_body)) + 1
     )  # more than one leading zero, or over max_body in any case
     if too_long or not _DIGITS.fullmatch(length) or int(length) > max_body:
         raise _BadLengthError
-    return _Head(headers, int(length))
+    return Head(headers, int(length))
 
 
-class _Reader(ABC, Generic[_T]):
+class Reader(ABC, Generic[_T]):
     """Delimiters and header blocks; what becomes of bodies and of faults is the subclass's."""
 
     __slots__ = (
@@ -198,6 +164,7 @@ class _Reader(ABC, Generic[_T]):
         "_scanned",
         "_state",
         "bytes",
+        "completed",
         "parts",
         "truncated",
     )
@@ -206,22 +173,23 @@ class _Reader(ABC, Generic[_T]):
         self.bytes = 0
         self.parts = 0
         self.truncated = False
+        self.completed: list[_T] = []  # by the bytes before an error, in the feed that raised it
         self._max_body = max_body
         self._buffer = bytearray()  # what came and is not used yet
         # Where in the buffer searches go on, so that none looks at the same bytes again and again:
         self._scanned = 0  # for a line or a delimiter
         self._blankless = 0  # for the blank line behind headers
-        self._state = _State.LEARN
+        self._state = State.LEARN
         self._hungry = False
         self._delimiter = b""
         self._fresh = False  # an open body begins at the position: it may be empty
-        self._head = _Head({}, None)
+        self._head = Head({}, None)
         self._preamble_left = MAX_PREAMBLE_BYTES
 
     def feed(self, data: bytes) -> list[_T]:
         """Take the next bytes of the body and return what they complete, in order; often nothing."""
         self.bytes += len(data)
-        buffer: _Buffer = data
+        buffer: Buffer = data
         if len(self._buffer) > len(data):
             self._buffer += data
             buffer = self._buffer
@@ -237,6 +205,7 @@ class _Reader(ABC, Generic[_T]):
                 pos = self._step(buffer, pos, out)
         except ProtocolError:
             self._buffer = bytearray()
+            self.completed = out
             raise
         if buffer is data:
             self._buffer += data[pos:]
@@ -252,40 +221,40 @@ class _Reader(ABC, Generic[_T]):
         A last part whose stated length had come, but not yet the delimiter behind it, is returned.
         """
         out: list[_T] = []
-        if self._state is _State.SIZED and len(self._buffer) >= (self._head.length or 0):
+        if self._state is State.SIZED and len(self._buffer) >= (self._head.length or 0):
             self._last(out)
-        inside = self._state in {_State.HEADERS, _State.SIZED, _State.OPEN}
-        between = self._state in {_State.LEARN, _State.BOUNDARY}
+        inside = self._state in {State.HEADERS, State.SIZED, State.OPEN}
+        between = self._state in {State.LEARN, State.BOUNDARY}
         self.truncated = inside or (between and bool(self._buffer.strip(b"\r\n")))
         self._buffer = bytearray()
         return out
 
-    def _step(self, buffer: _Buffer, pos: int, out: list[_T]) -> int:
+    def _step(self, buffer: Buffer, pos: int, out: list[_T]) -> int:
         """Do one state's work from ``pos`` and return where the next begins; set ``_hungry`` to wait for data."""
         match self._state:
-            case _State.BOUNDARY:
+            case State.BOUNDARY:
                 return self._boundary(buffer, pos, out)
-            case _State.HEADERS:
+            case State.HEADERS:
                 return self._headers(buffer, pos, out)
-            case _State.SIZED:
+            case State.SIZED:
                 return self._sized(buffer, pos, out)
-            case _State.OPEN:
+            case State.OPEN:
                 return self._open(buffer, pos, out)
-            case _State.SEEK:
+            case State.SEEK:
                 return self._seek(buffer, pos)
-            case _State.LEARN:
+            case State.LEARN:
                 return self._learn(buffer, pos)
 
     def _wait(self, pos: int) -> int:
         self._hungry = True
         return pos
 
-    def _enter(self, state: _State, pos: int) -> int:
+    def _enter(self, state: State, pos: int) -> int:
         self._state = state
         self._scanned = pos
         return pos
 
-    def _error(self, message: str, buffer: _Buffer, pos: int) -> ProtocolError:
+    def _error(self, message: str, buffer: Buffer, pos: int) -> ProtocolError:
         return ProtocolError(
             f"multipart body, {message}",
             reading="multipart body",
@@ -293,7 +262,7 @@ class _Reader(ABC, Generic[_T]):
             head=bytes(buffer[pos : pos + 32]),
         )
 
-    def _learn(self, buffer: _Buffer, pos: int) -> int:
+    def _learn(self, buffer: Buffer, pos: int) -> int:
         newline = _find(buffer, b"\n", max(pos, self._scanned), len(buffer))
         end = len(buffer) if newline < 0 else newline + 1
         if end - pos > self._preamble_left:
@@ -304,36 +273,36 @@ class _Reader(ABC, Generic[_T]):
         self._preamble_left -= end - pos
         line = bytes(buffer[pos:newline]).rstrip()
         if not line.startswith(b"--") or len(line) > MAX_DELIMITER_BYTES:
-            return self._enter(_State.LEARN, end)
+            return self._enter(State.LEARN, end)
         self._learned(line)
-        return self._enter(_State.HEADERS, end)
+        return self._enter(State.HEADERS, end)
 
     def _learned(self, delimiter: bytes) -> None:
         self._delimiter = delimiter
 
-    def _seek(self, buffer: _Buffer, pos: int) -> int:
+    def _seek(self, buffer: Buffer, pos: int) -> int:
         delimiter = self._delimiter
         at = _find(buffer, delimiter, max(pos, self._scanned), len(buffer))
         if at < 0:
             self._scanned = max(pos, len(buffer) - len(delimiter) + 1)
             return self._wait(self._scanned)
         rest = self._line_rest(buffer, at + len(delimiter))
-        if rest == _NO:
+        if rest == NO:
             self._scanned = at + 1
             return at + 1
-        if rest == _MORE:
+        if rest == MORE:
             self._scanned = at
             return self._wait(at)
-        return self._enter(_State.BOUNDARY, at)
+        return self._enter(State.BOUNDARY, at)
 
-    def _line_rest(self, buffer: _Buffer, pos: int) -> int:
-        """Return where the delimiter's line ends, its text having ended at ``pos``; or _NO, or _MORE."""
+    def _line_rest(self, buffer: Buffer, pos: int) -> int:
+        """Return where the delimiter's line ends, its text having ended at ``pos``; or NO, or MORE."""
         if rest := _LINE_REST.match(buffer, pos):
             return rest.end()
-        return _MORE if _LINE_REST_CUT.fullmatch(buffer, pos) else _NO
+        return MORE if _LINE_REST_CUT.fullmatch(buffer, pos) else NO
 
-    def _delimiter_at(self, buffer: _Buffer, pos: int) -> int:
-        """Return where a delimiter begins, ``pos`` or up to MAX_BREAK_BYTES of line ends later; or _NO, or _MORE."""
+    def _delimiter_at(self, buffer: Buffer, pos: int) -> int:
+        """Return where a delimiter begins, ``pos`` or up to MAX_BREAK_BYTES of line ends later; or NO, or MORE."""
         delimiter = self._delimiter
         limit = min(pos + MAX_BREAK_BYTES, len(buffer))
         while pos < limit and buffer[pos] in b"\r\n":
@@ -342,24 +311,24 @@ class _Reader(ABC, Generic[_T]):
             rest = self._line_rest(buffer, pos + len(delimiter))
             return rest if rest < 0 else pos
         left = len(buffer) - pos
-        return _MORE if left < len(delimiter) and delimiter.startswith(buffer[pos:]) else _NO
+        return MORE if left < len(delimiter) and delimiter.startswith(buffer[pos:]) else NO
 
-    def _boundary(self, buffer: _Buffer, pos: int, out: list[_T]) -> int:  # noqa: ARG002
+    def _boundary(self, buffer: Buffer, pos: int, out: list[_T]) -> int:  # noqa: ARG002
         at = self._delimiter_at(buffer, pos)
-        if at == _MORE:
+        if at == MORE:
             return self._wait(pos)
-        if at == _NO:
+        if at == NO:
             return self._desync("no delimiter where the last part's length ends", buffer, pos)
         text_end = at + len(self._delimiter)
         rest = self._line_rest(buffer, text_end)
         closing = buffer.startswith(b"--", text_end)
-        return self._enter(_State.SEEK if closing else _State.HEADERS, rest)
+        return self._enter(State.SEEK if closing else State.HEADERS, rest)
 
-    def _headers(self, buffer: _Buffer, pos: int, out: list[_T]) -> int:
+    def _headers(self, buffer: Buffer, pos: int, out: list[_T]) -> int:
         if buffer.startswith((b"\r\n", b"\n"), pos):
             return self._headerless(pos + (2 if buffer[pos] == 0x0D else 1), out)
         if buffer.startswith(self._delimiter, pos):
-            return self._enter(_State.BOUNDARY, pos)  # an empty part, or the line sent twice
+            return self._enter(State.BOUNDARY, pos)  # an empty part, or the line sent twice
         # The blank line: a line end behind a line end, each CRLF or LF.
         limit = min(len(buffer), pos + MAX_HEADER_BYTES)
         start = max(pos, self._blankless)
@@ -385,25 +354,25 @@ class _Reader(ABC, Generic[_T]):
         self._begin(head, block, out)
         return self._enter_body(head, body)
 
-    def _enter_body(self, head: _Head, pos: int) -> int:
+    def _enter_body(self, head: Head, pos: int) -> int:
         self._head = head
         self._fresh = True
-        return self._enter(_State.OPEN if head.length is None else _State.SIZED, pos)
+        return self._enter(State.OPEN if head.length is None else State.SIZED, pos)
 
     @abstractmethod
     def _headerless(self, body: int, out: list[_T]) -> int:
         """Deal with a blank line straight after the delimiter's."""
 
     @abstractmethod
-    def _begin(self, head: _Head, block: bytes, out: list[_T]) -> None:
+    def _begin(self, head: Head, block: bytes, out: list[_T]) -> None:
         """Take note of a part's headers."""
 
     @abstractmethod
-    def _sized(self, buffer: _Buffer, pos: int, out: list[_T]) -> int:
+    def _sized(self, buffer: Buffer, pos: int, out: list[_T]) -> int:
         """Read a body of stated length."""
 
     @abstractmethod
-    def _open(self, buffer: _Buffer, pos: int, out: list[_T]) -> int:
+    def _open(self, buffer: Buffer, pos: int, out: list[_T]) -> int:
         """Read a body that ends at its delimiter."""
 
     @abstractmethod
@@ -411,38 +380,38 @@ class _Reader(ABC, Generic[_T]):
         """Decide on a body whose stated length had come when the stream ended."""
 
     @abstractmethod
-    def _desync(self, message: str, buffer: _Buffer, pos: int) -> int:
+    def _desync(self, message: str, buffer: Buffer, pos: int) -> int:
         """Deal with a length that was not true; ``pos`` is where to look for the next delimiter."""
 
     @abstractmethod
-    def _bad_part(self, message: str, buffer: _Buffer, pos: int) -> int:
+    def _bad_part(self, message: str, buffer: Buffer, pos: int) -> int:
         """Deal with headers that cannot be read."""
 
-    def _open_end(self, buffer: _Buffer, pos: int) -> int:
-        """Return where the line end before an open body's delimiter is, ``pos`` - 1 for an empty body; or _MORE.
+    def _open_end(self, buffer: Buffer, pos: int) -> int:
+        """Return where the line end before an open body's delimiter is, ``pos`` - 1 for an empty body; or MORE.
 
-        Behind _MORE, ``_scanned`` is how far the body is certain not to have ended.
+        Behind MORE, ``_scanned`` is how far the body is certain not to have ended.
         """
         delimiter = self._delimiter
         if self._fresh and buffer.startswith(delimiter, pos):
             rest = self._line_rest(buffer, pos + len(delimiter))
-            if rest != _NO:
-                return pos - 1 if rest >= 0 else _MORE
+            if rest != NO:
+                return pos - 1 if rest >= 0 else MORE
         needle = b"\n" + delimiter
         at = _find(buffer, needle, max(pos, self._scanned), len(buffer))
         while at >= 0:
             rest = self._line_rest(buffer, at + len(needle))
             if rest >= 0:
                 return at
-            if rest == _MORE:
+            if rest == MORE:
                 self._scanned = at
-                return _MORE
+                return MORE
             at = _find(buffer, needle, at + 1, len(buffer))
         self._scanned = max(pos, len(buffer) - len(delimiter))
-        return _MORE
+        return MORE
 
 
-class PartReader(_Reader[Part]):
+class PartReader(Reader[Part]):
     """Whole parts of an endless live body; a bad part is dropped, counted, and costs no other.
 
     A body of stated length is taken once CRLF and then the delimiter can follow it. It is given out when CRLF is
@@ -479,7 +448,7 @@ class PartReader(_Reader[Part]):
         self.desyncs = 0
         self.bad_parts = 0
         self.oversize = 0
-        self._heads: dict[bytes, _Head] = {}  # header blocks as sent; all have a length
+        self._heads: dict[bytes, Head] = {}  # header blocks as sent; all have a length
         self._fronts: dict[bytes, Mapping[str, str]] = {}  # the same up to a length at the end
         self._max_digits = len(str(max_part_bytes))
         self._opening = b""
@@ -492,7 +461,7 @@ class PartReader(_Reader[Part]):
         self._opening = delimiter + b"\r\n"
         self._following = b"\r\n" + self._opening
 
-    def _boundary(self, buffer: _Buffer, pos: int, out: list[Part]) -> int:
+    def _boundary(self, buffer: Buffer, pos: int, out: list[Part]) -> int:
         """Take whole parts in the usual form, with headers seen before, as fast as can be; the rest step by step."""
         opening, following = self._opening, self._following
         front, head = b"", self._head  # delimiter and headers of the part before
@@ -505,7 +474,7 @@ class PartReader(_Reader[Part]):
                 block = bytes(buffer[start:blank]) if blank > 0 else b""
                 known = self._heads.get(block) or self._like_another(block)
                 if known is None:
-                    return self._enter(_State.HEADERS, start)
+                    return self._enter(State.HEADERS, start)
                 head = known
                 body = blank + 4
                 front = bytes(buffer[pos:body])
@@ -516,13 +485,13 @@ class PartReader(_Reader[Part]):
             if not buffer.startswith(following, end):
                 self._head = head
                 self._suspect = False
-                return self._enter(_State.SIZED, body)
+                return self._enter(State.SIZED, body)
             out.append(Part(head.headers, head.content_type, _cut(buffer, body, end)))
             self.parts += 1
             self._spaced = True
             pos = end + 2
 
-    def _like_another(self, block: bytes) -> _Head | None:
+    def _like_another(self, block: bytes) -> Head | None:
         """Read a header block that differs from one seen before in nothing but the length, its last word."""
         front, _, digits = block.rpartition(b" ")
         headers = self._fronts.get(front)
@@ -531,20 +500,20 @@ class PartReader(_Reader[Part]):
         length = int(digits)
         if length > self._max_body:
             return None
-        head = _Head({**headers, "content-length": digits.decode("ascii")}, length)
+        head = Head({**headers, "content-length": digits.decode("ascii")}, length)
         self._remember(block, head)
         return head
 
-    def _remember(self, block: bytes, head: _Head) -> None:
+    def _remember(self, block: bytes, head: Head) -> None:
         if len(self._heads) >= _MAX_CACHED_HEADS:
             self._heads.clear()
         self._heads[block] = head
 
     def _headerless(self, body: int, out: list[Part]) -> int:  # noqa: ARG002
         # A live part without a Content-Type is of no use: this is a doubled line end.
-        return self._enter(_State.HEADERS, body)
+        return self._enter(State.HEADERS, body)
 
-    def _begin(self, head: _Head, block: bytes, out: list[Part]) -> None:  # noqa: ARG002
+    def _begin(self, head: Head, block: bytes, out: list[Part]) -> None:  # noqa: ARG002
         self._suspect = False
         usual = block.endswith(b"\r") and len(block) < _MAX_CACHED_HEAD_BYTES
         if usual and head.length is not None:
@@ -556,7 +525,7 @@ class PartReader(_Reader[Part]):
                     self._fronts.clear()
                 self._fronts[block[: len(front)]] = head.headers
 
-    def _sized(self, buffer: _Buffer, pos: int, out: list[Part]) -> int:
+    def _sized(self, buffer: Buffer, pos: int, out: list[Part]) -> int:
         assert self._head.length is not None
         end = pos + self._head.length
         if len(buffer) < end:
@@ -572,13 +541,13 @@ class PartReader(_Reader[Part]):
             self._suspect = _find(buffer, self._delimiter, pos, end) >= 0
             if not self._suspect:
                 return self._take(buffer, pos, end, out, end + 2)
-        if at == _MORE:
+        if at == MORE:
             return self._wait(pos)
         return self._desync("", buffer, pos)
 
-    def _open(self, buffer: _Buffer, pos: int, out: list[Part]) -> int:
+    def _open(self, buffer: Buffer, pos: int, out: list[Part]) -> int:
         newline = self._open_end(buffer, pos)
-        if newline == _MORE:
+        if newline == MORE:
             if self._scanned - pos <= self._max_body + 1:  # the cap and a CR
                 return self._wait(pos)
             return self._oversize(pos)
@@ -593,11 +562,11 @@ class PartReader(_Reader[Part]):
         self.oversize += 1
         return self._resume(pos + self._max_body + 1)
 
-    def _take(self, buffer: _Buffer, pos: int, end: int, out: list[Part], then: int) -> int:
+    def _take(self, buffer: Buffer, pos: int, end: int, out: list[Part], then: int) -> int:
         out.append(Part(self._head.headers, self._head.content_type, _cut(buffer, pos, end)))
         self.parts += 1
         self._spaced = self._spaced or buffer.startswith(b"\r\n", end)
-        return self._enter(_State.BOUNDARY, then)
+        return self._enter(State.BOUNDARY, then)
 
     def _last(self, out: list[Part]) -> None:
         buffer, end = self._buffer, self._head.length or 0
@@ -606,70 +575,17 @@ class PartReader(_Reader[Part]):
         if not unclear:
             del buffer[: self._take(buffer, 0, end, out, end)]
 
-    def _desync(self, message: str, buffer: _Buffer, pos: int) -> int:  # noqa: ARG002
+    def _desync(self, message: str, buffer: Buffer, pos: int) -> int:  # noqa: ARG002
         self.desyncs += 1
         return self._resume(pos)
 
-    def _bad_part(self, message: str, buffer: _Buffer, pos: int) -> int:  # noqa: ARG002
+    def _bad_part(self, message: str, buffer: Buffer, pos: int) -> int:  # noqa: ARG002
         self.bad_parts += 1
         return self._resume(pos)
 
     def _resume(self, pos: int) -> int:
         if self.parts:
-            return self._enter(_State.SEEK, pos)
+            return self._enter(State.SEEK, pos)
         # Nothing has come out yet: what was taken for the delimiter may have been a line of the preamble.
         self._preamble_left = self._max_body
-        return self._enter(_State.LEARN, pos)
-
-
-class MultipartParser(_Reader[Event]):
-    """A finite body piece by piece: `PartBegin`, `PartData` as it comes, `PartEnd`.
-
-    Bodies may have any size and none is held back. Raises ProtocolError where the body is not in order, since
-    skipping to the next delimiter would make a short file look whole. ``parts`` counts parts that ended.
-    """
-
-    __slots__ = ("_left",)
-
-    def __init__(self) -> None:
-        super().__init__(_MAX_DOWNLOAD_BYTES)
-        self._left = 0
-
-    def _headerless(self, body: int, out: list[Event]) -> int:
-        head = _Head({}, None)
-        self._begin(head, b"", out)
-        return self._enter_body(head, body)
-
-    def _begin(self, head: _Head, block: bytes, out: list[Event]) -> None:  # noqa: ARG002
-        self._left = head.length or 0
-        out.append(PartBegin(head.headers, head.content_type, head.length))
-
-    def _sized(self, buffer: _Buffer, pos: int, out: list[Event]) -> int:
-        end = min(len(buffer), pos + self._left)
-        if end > pos:
-            out.append(PartData(bytes(buffer[pos:end])))
-            self._left -= end - pos
-        return self._wait(end) if self._left else self._end(end, out)
-
-    def _open(self, buffer: _Buffer, pos: int, out: list[Event]) -> int:
-        newline = self._open_end(buffer, pos)
-        end = max(pos, self._scanned if newline == _MORE else newline)
-        data_end = end - 1 if end > pos and buffer[end - 1] == 0x0D else end
-        if data_end > pos:
-            out.append(PartData(bytes(buffer[pos:data_end])))
-            self._fresh = False
-        return self._wait(data_end) if newline == _MORE else self._end(newline + 1, out)
-
-    def _end(self, pos: int, out: list[Event]) -> int:
-        self.parts += 1
-        out.append(PartEnd())
-        return self._enter(_State.BOUNDARY, pos)
-
-    def _last(self, out: list[Event]) -> None:
-        """Do nothing: `_sized` ends a part with its last byte."""
-
-    def _desync(self, message: str, buffer: _Buffer, pos: int) -> int:
-        raise self._error(message, buffer, pos)
-
-    def _bad_part(self, message: str, buffer: _Buffer, pos: int) -> int:
-        raise self._error(message, buffer, pos)
+        return self._enter(State.LEARN, pos)

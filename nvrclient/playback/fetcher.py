@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar
 
-from nvrclient.commands.playback import FIRST_YEAR
+from nvrclient.commands.times import FIRST_YEAR
 from nvrclient.connection import Connection, UidGoneError
 from nvrclient.container.gop import GopAnswer, GopReader, RecordedGop
 from nvrclient.errors import (

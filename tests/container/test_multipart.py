@@ -11,15 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nvrclient.container import multipart
-from nvrclient.container.multipart import (
-    MAX_PART_BYTES,
-    MultipartParser,
-    Part,
-    PartBegin,
-    PartData,
-    PartEnd,
-    PartReader,
-)
+from nvrclient.container.multipart import MAX_PART_BYTES, Part, PartReader
+from nvrclient.container.parts import MultipartParser, PartBegin, PartData, PartEnd
 from nvrclient.errors import ProtocolError
 
 if TYPE_CHECKING:
@@ -141,6 +134,7 @@ def test_row_38_row_42_every_form_at_every_split(form: str) -> None:
 GUESSED = {
     "preamble with hyphens",
     "line end behind the delimiter twice",
+    "text behind the closing mark",
 }  # a download does not guess
 
 
@@ -730,6 +724,13 @@ def test_a_download_without_lengths_holds_back_a_delimiter_s_length_only() -> No
 
 def test_a_download_part_without_headers() -> None:
     assert joined(b"--b\r\n\r\ndata\r\n--b--", 1) == [b"data"]
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_a_download_never_skips_from_a_closing_mark_to_the_next_part(size: int) -> None:
+    data = part(b"one\r\n--myboundary--two", None) + part(b"three")
+    with pytest.raises(ProtocolError, match="behind its closing mark"):
+        feed_all(MultipartParser(), data, size)
 
 
 @pytest.mark.parametrize("error", [-1, 3, 4])

@@ -1,0 +1,181 @@
+"""The answer to httpdl.cgi: bytes in, files out (specification 6.3.1, WIRE.md §8).
+
+Each part of the multipart body carries, in any spelling, perhaps none of them::
+
+    X-Temp-FileName: filename = "001_231115000000_3000_7f_00_01.tmp"    the file that this body belongs to
+    X-Prev-Filename: filename = "001_231115000000_3000_7f_00_01.mp4"    the file before it is whole; its name
+    X-RecData-Satus: 0                                                  (sic) 0 normal; else there is no data
+
+For each part, in this order: a status that is not 0 ends the download; X-Prev-Filename ends the open file under that
+name; X-Temp-FileName, if it differs from the open one, opens the next; then the body is appended. X-Prev-Filename
+without X-Temp-FileName is the end of the download: without it nothing is complete.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from nvrclient.container.parts import Event, MultipartParser, PartBegin, PartData
+from nvrclient.errors import DownloadError, ProtocolError, TruncatedDownloadError
+
+__all__ = ["DownloadReader", "FileBegin", "FileData", "FileEnd", "FileEvent", "Refused"]
+
+_TEMPORARY = "x-temp-filename"
+_FINISHED = "x-prev-filename"
+_STATUS = ("x-recdata-satus", "x-recdata-status")
+_VALUE = re.compile(r"\s*(?:filename\s*=)?(.*)", re.IGNORECASE | re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class FileBegin:
+    """A file begins; ``temporary`` is the recorder's name for it until it is whole."""
+
+    temporary: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileData:
+    """The next bytes of the open file, never empty."""
+
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class FileEnd:
+    """The open file is whole, under this name; ``last`` where the download ends with it."""
+
+    name: str
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The recorder gives no data, and nothing follows: X-RecData-Satus as sent."""
+
+    status: str
+
+
+FileEvent: TypeAlias = FileBegin | FileData | FileEnd | Refused
+
+
+class DownloadReader:
+    """One answer. ``finished`` once its end, or a status that is not 0, has come: what follows is not looked at.
+
+    Raises ProtocolError for an answer without any part; TruncatedDownloadError where a file is cut or damaged, so that
+    it can be asked for again; DownloadError for names that contradict each other. What was complete before comes
+    first: the error is raised by the next call, whatever pieces the bytes come in.
+    """
+
+    def __init__(self) -> None:
+        self.finished = False
+        self._parser = MultipartParser()
+        self._open: str | None = None  # the open file's temporary name
+        self._last_finished: str | None = None
+        self._failure: ProtocolError | DownloadError | None = None
+        self._head = b""
+
+    @property
+    def failed(self) -> bool:
+        """Whether the next call raises."""
+        return self._failure is not None
+
+    @property
+    def open_file(self) -> str | None:
+        """The temporary name of the file that has begun and is not whole."""
+        return self._open
+
+    def feed(self, data: bytes) -> list[FileEvent]:
+        """Take the next bytes of the answer and return what they bring."""
+        if self._failure is not None:
+            raise self._failure
+        if self.finished:
+            return []
+        self._head = self._head or data[:32]
+        broken: ProtocolError | None = None
+        try:
+            events = self._parser.feed(data)
+        except ProtocolError as error:
+            events, broken = self._parser.completed, error
+        out: list[FileEvent] = []
+        try:
+            self._take(events, out)
+            if broken is not None and not self.finished:
+                raise self._damaged(broken)
+        except (ProtocolError, DownloadError) as error:
+            self._failure = error
+            if not out:
+                raise
+        return out
+
+    def close(self) -> None:
+        """Say that the answer has ended; raises unless it was complete."""
+        if self._failure is not None:
+            raise self._failure
+        if self.finished:
+            return
+        self._parser.close()
+        if not self._parser.parts and not self._open:
+            raise ProtocolError(
+                "download: the answer has no parts; is it multipart at all?"
+                if self._head
+                else "download: the answer is empty",
+                reading="the answer to httpdl.cgi",
+                offset=0,
+                head=self._head,
+            )
+        what = f"in the middle of {self._open[:80]!a}" if self._open else "before its end was told"
+        raise TruncatedDownloadError(f"download: the answer ended {what}")
+
+    def _take(self, events: list[Event], out: list[FileEvent]) -> None:
+        for event in events:
+            if self.finished:
+                return
+            if isinstance(event, PartData):
+                if self._open is None:
+                    raise DownloadError("download: the recorder sends data that belongs to no file")
+                out.append(FileData(event.data))
+            elif isinstance(event, PartBegin):
+                self._part(event.headers, out)
+
+    def _part(self, headers: Mapping[str, str], out: list[FileEvent]) -> None:
+        status = next(
+            (value for name in _STATUS if (value := _value(headers, name)).strip("0")), ""
+        )
+        if status:
+            self.finished = True
+            out.append(Refused(status))
+            return
+        finished, temporary = _value(headers, _FINISHED), _value(headers, _TEMPORARY)
+        # A header repeated in a file's later parts still names the file before it.
+        repeated = bool(temporary) and (temporary, finished) == (self._open, self._last_finished)
+        if finished and not repeated:
+            if self._open is None:
+                raise DownloadError(
+                    f"download: the recorder ends a file, {finished[:80]!a}, that it did not begin"
+                )
+            self.finished = not temporary
+            self._open, self._last_finished = None, finished
+            out.append(FileEnd(finished, self.finished))
+        if temporary and temporary != self._open:
+            if self._open is not None:
+                raise TruncatedDownloadError(
+                    f"download: {self._open[:80]!a} was never ended: the next file began"
+                )
+            self._open = temporary
+            out.append(FileBegin(temporary))
+
+    def _damaged(self, error: ProtocolError) -> ProtocolError | DownloadError:
+        if not self._parser.parts and self._open is None:
+            return error
+        return TruncatedDownloadError(
+            f"download: the answer is damaged at byte {error.offset}: {error}"
+        )
+
+
+def _value(headers: Mapping[str, str], name: str) -> str:
+    """Return a header's value: what stands behind ``filename =``, quoted or not; empty if there is none."""
+    found = _VALUE.fullmatch(headers.get(name, ""))
+    return found[1].strip().strip('"').strip() if found else ""
