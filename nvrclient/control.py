@@ -176,10 +176,13 @@ class Controls:
         connection = self.connection
         slot = await connection.lease_control(camera, since)
         try:
-            await connection.pace.control(slot.number)
+            answered = await connection.pace.control(slot.number)
             sending.sent = True
             sending.on_stream = camera in slot.cameras
-            reply = await connection.ask(make, slot, lane="control", timeout=timeout)
+            try:
+                reply = await connection.ask(make, slot, lane="control", timeout=timeout)
+            finally:
+                answered()
             check(make(slot.uid), reply)
         finally:
             connection.release_control(slot)
@@ -249,7 +252,7 @@ class HeldMove:
     """A move that goes on while its block runs: ``async with camera.moving(pan=5):``; made by ``Camera.moving``.
 
     Entering raises as ``Camera.move``. The move is sent again every second, since a camera stops by itself after
-    about two; a sending that fails is logged and made again. Up to nine moves can be held on one UID at the pace of 0.2 s.
+    about two; a sending that fails is logged and made again. At the pace of 0.2 s up to eight moves can be held on one UID.
 
     Leaving sends a stop, whatever happened in the block, and takes 1.5 s at most, also when it is cancelled meanwhile.
     Where no answer to it came it raises, unless the block did; it is logged and still tried in either case. A session

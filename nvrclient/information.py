@@ -26,11 +26,10 @@ async def read_log(connection: Connection, log: logs.LogKind) -> list[LogEntry]:
         check(logs.log_list(Uid(""), log), reply)
         found = logs.parse_log(reply.body, log)
         if found.damaged or found.stated not in {None, len(found.entries)}:
-            stated = "no number" if found.stated is None else found.stated
             logger.warning(
-                "%s: the recorder states %s of entries, %d were found; damaged and left out: %d",
+                "%s: the recorder states %s entries; %d were read, damaged and left out: %d",
                 log.name,
-                stated,
+                "no number of" if found.stated is None else found.stated,
                 len(found.entries),
                 found.damaged,
             )
@@ -51,7 +50,7 @@ async def list_disks(connection: Connection) -> list[Disk]:
         check(command, reply)
         found = disks.parse_disks(reply.body, connection.options.timezone)
         if found.damaged:
-            logger.warning("disks: %d damaged lines were left out", found.damaged)
+            logger.warning("disks: damaged lines left out: %d", found.damaged)
         return found.disks
 
     return await connection.pace.inform("disks", ask)

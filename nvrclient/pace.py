@@ -7,10 +7,12 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
 _T = TypeVar("_T")
-_K = TypeVar("_K")
 
 CONTROL_INTERVAL = 0.2
-"""Seconds between two commands of camera control on one UID (1.3, 4.1)."""
+"""Seconds between two commands of camera control on one UID (1.3, 4.1), from the answer to one to the next."""
+
+CONTROL_PATIENCE = 0.3
+"""Seconds after which a command of camera control is not waited for any more before the next one on its UID."""
 
 KEPT = 60.0
 """Seconds for which it is remembered when a START was sent."""
@@ -38,7 +40,7 @@ class Pace:
         self._asked_at: dict[str, float] = {}
         self._answers: dict[str, asyncio.Task[Any]] = {}  # under way
         self._started: dict[tuple[int, int, str], float] = {}  # when a START was last sent
-        self._controlled: dict[int, float] = {}  # when a camera was last controlled, by UID
+        self._control: dict[int, _ControlTurns] = {}  # by UID
 
     async def inform(self, kind: str, ask: Callable[[], Awaitable[_T]]) -> _T:
         """Ask for information; callers that ask for the same kind while it is under way share its answer."""
@@ -62,19 +64,56 @@ class Pace:
 
     async def start(self, uid_number: int, camera: int, comp: str) -> None:
         """Wait until a START of this UID, camera and COMP may be sent."""
-        await self._next(self._started, (uid_number, camera, comp), self._interval)
-
-    async def control(self, uid_number: int) -> None:
-        """Wait until a command of camera control may be sent on this UID, whatever the camera."""
-        await self._next(self._controlled, uid_number, CONTROL_INTERVAL)
-
-    async def _next(self, sent: dict[_K, float], key: _K, interval: float) -> None:
-        """Wait until `interval` has passed since the last of this key; the first to wait is the first to go."""
+        key = (uid_number, camera, comp)
         now = self._loop.time()
-        last = sent.get(key)
-        at = now if last is None else max(now, last + interval)
-        sent[key] = at
-        for old in [key for key, when in sent.items() if when < now - KEPT]:
-            del sent[old]
+        last = self._started.get(key)
+        at = now if last is None else max(now, last + self._interval)
+        self._started[key] = at
+        for old in [key for key, when in self._started.items() if when < now - KEPT]:
+            del self._started[old]
         if at > now:
             await asyncio.sleep(at - now)
+
+    async def control(self, uid_number: int) -> Callable[[], None]:
+        """Wait until a command of camera control may be sent on this UID, whatever the camera: first come, first served.
+
+        Returns what to call when it is answered.
+        """
+        now = self._loop.time()
+        for old in [key for key, turns in self._control.items() if turns.idle_at(now)]:
+            del self._control[old]
+        return await self._control.setdefault(uid_number, _ControlTurns()).take(self._loop)
+
+
+class _ControlTurns:
+    """The commands of camera control on one UID take turns.
+
+    How long a connection takes to set up is not known beforehand: only an answer tells that a command was there.
+    """
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+        self._free_at = 0.0
+
+    def idle_at(self, now: float) -> bool:
+        return not self._lock.locked() and now > self._free_at
+
+    async def take(self, loop: asyncio.AbstractEventLoop) -> Callable[[], None]:
+        await self._lock.acquire()
+        try:
+            await asyncio.sleep(max(0.0, self._free_at - loop.time()))
+        except BaseException:
+            self._lock.release()
+            raise
+        ended = False
+
+        def end() -> None:
+            nonlocal ended
+            if not ended:
+                ended = True
+                waiting.cancel()
+                self._free_at = loop.time() + CONTROL_INTERVAL
+                self._lock.release()
+
+        waiting = loop.call_later(CONTROL_PATIENCE, end)
+        return end

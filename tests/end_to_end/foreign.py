@@ -75,6 +75,7 @@ class ForeignRecorder:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, Query]] = []
+        self.targets: list[str] = []  # as they came
         self.uids: set[str] = set()
         self.credentials = 0
         self.wrong = 0
@@ -175,6 +176,7 @@ class ForeignRecorder:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()
                 target = head.split(" ")[1]
+                self.targets.append(target)
                 path, _, query_text = target.partition("?")
                 query = dict(pair.split("=", 1) for pair in query_text.split("&") if "=" in pair)
                 name = path.rpartition("/")[2].removesuffix(".cgi")

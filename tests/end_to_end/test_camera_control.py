@@ -242,7 +242,7 @@ def test_the_order_of_the_calls_is_kept_and_other_cameras_do_not_wait() -> None:
         began = asyncio.get_running_loop().time()
         tasks = [asyncio.create_task(call) for call in calls]  # type: ignore[arg-type]
         await asyncio.gather(*tasks[3:])
-        assert asyncio.get_running_loop().time() - began < 0.6
+        assert asyncio.get_running_loop().time() - began < 1.0
         await asyncio.gather(*tasks)
         first = [
             move
