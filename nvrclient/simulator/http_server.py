@@ -194,7 +194,8 @@ class HttpServer:
         leaving = asyncio.ensure_future(reader.read(1))  # the client has nothing more to say
         try:
             await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if not leaving.done():
+            broke = sending.done() and not sending.cancelled() and sending.exception()
+            if not (leaving.done() or broke):
                 body.finish()
         finally:
             for future in (sending, leaving):
