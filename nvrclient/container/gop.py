@@ -29,7 +29,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from struct import Struct
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from nvrclient.codec.jpeg import parse_live_jpeg
 from nvrclient.errors import ProtocolError
@@ -52,7 +52,7 @@ MAX_PICTURES = 4096
 """Most pictures of one GOP: a minute, the longest distance between key frames that cameras offer, at 60 a second."""
 
 MAX_DAMAGED = 8
-"""Most damaged chunks of one body. Behind each the search for the next one goes on; this bounds what it costs."""
+"""Most damaged chunks of one body: behind each the search goes on, and this bounds what it costs."""
 
 _BLOCK = 4096
 _TLV = Struct(">HH")
@@ -60,18 +60,18 @@ _STAMPS = Struct(">20x IBBBB IBBBB 16x IB")  # of a stream header: GOP end and s
 _PACKET = Struct(">2xHI")
 _PACKET_SIZE = 24
 _STREAM_SIZE = 68
-_PACKET_ID = b"\xff\x05"
 _RESERVED = 12  # bytes before a stream header
 _SOI, _EOI = b"\xff\xd8", b"\xff\xd9"
-_DATA_STARTS = (b"\x00\x00\x01", b"\x00\x00\x00\x01", _SOI)
 _CHUNKS = ((b"\xff\x15", Codec.H264), (b"\xff\x16", Codec.H265), (b"\xff\xd8\xff\xfe", Codec.JPEG))
 _RECORDER_IDS = range(1, 0x100)  # the documented ones end at 0x0029
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ZERO_PADDING = re.compile(rb"\x00*")
 # A stream header with its packet header; the second half is what camera information does not have by chance.
-_STREAM = re.compile(rb"\xff\x06\x00\x44.{64}\xff\x05", re.DOTALL)
-# The same, or a chunk header with a TLV of the recorder's behind it.
+_STREAM = re.compile(rb"\xff\x06\x00\x44.{64}\xff\x05.{22}", re.DOTALL)
+# A packet header without one counts only with a picture's beginning behind it.
+_BARE_PACKET = re.compile(rb"\xff\x05.{22}(?:\x00?\x00\x00\x01|\xff\xd8)", re.DOTALL)
+# A stream header, or a chunk header with a TLV of the recorder's behind it.
 _MARK = re.compile(
     rb"(?=%b|\xff(?:[\x15\x16]|\xd8\xff\xfe)..\x00[^\x00]\x00[\x04-\xff])\xff" % _STREAM.pattern,
     re.DOTALL,
@@ -108,8 +108,8 @@ class RecordedGop:
 class GopAnswer:
     """What one body held.
 
-    ``gops`` are the whole chunks in order, none where nothing is recorded. ``damage`` is the first thing that
-    could not be read, None when all was.
+    ``gops`` are the whole chunks in order, none where nothing is recorded; ``damage`` is what could not be read
+    first, None when all was read.
     """
 
     gops: tuple[RecordedGop, ...]
@@ -132,12 +132,8 @@ class _Packet(NamedTuple):
     header: int
 
 
-class _Picture(NamedTuple):
-    """Where a picture's camera information, data, and the stream header that holds for it stand."""
-
-    camera: slice
-    stream: int
-    data: slice
+# Where a picture's camera information, the stream header that holds for it, and its data stand.
+_Picture: TypeAlias = tuple[slice, int, slice]
 
 
 @dataclass(slots=True)
@@ -175,8 +171,7 @@ class _Walk:
 class GopReader:
     """Reads the bodies of one recorder; which reading of L held is kept and tried first.
 
-    ``padding_bad`` counts zero padding, of a picture or a chunk, that is missing, short, too long or not zero. It
-    costs nothing.
+    ``padding_bad`` counts padding, of a picture or a chunk, that is missing, short, too long or not zero.
     """
 
     def __init__(self) -> None:
@@ -190,8 +185,7 @@ class GopReader:
         what follows them is padding whatever it holds. Without TLV 0x0008 it is whole if zero padding to 4096,
         another chunk, or a picture of the time at which the GOP ends is last. So of a body that was cut, the
         chunks before the cut come out and the one cut is damage; a cut inside the final padding loses nothing.
-        Behind damage the next chunk is looked for where one can stand: behind a zero byte, or a multiple of 4096
-        bytes on.
+        Behind damage the next chunk is looked for behind zeros and at multiples of 4096 bytes.
         """
         gops: list[RecordedGop] = []
         damages: list[ProtocolError] = []
@@ -214,8 +208,8 @@ class GopReader:
     def _choose(self, scan: _Scan, chunk: _Chunk) -> _Walk:
         """Return the walk with the fewest flaws; of equals the reading that held before, then the order above.
 
-        A body that ends inside a picture is one flaw and no more. Otherwise a cut picture would come out by a
-        reading that takes its last bytes for something else.
+        A body that ends inside a picture is one flaw and no more, or a cut picture would come out by a reading
+        that takes its last bytes for something else.
         """
         walks: list[_Walk] = []
         for reading in sorted(_Reading, key=lambda reading: reading is not self._reading):
@@ -235,7 +229,7 @@ class _Scan:
 
     def __init__(self, body: bytes) -> None:
         self.body = body
-        # Each picture tries a few walks over TLVs, and hostile ones overlap: all of them together are bounded.
+        # Walks over hostile TLVs can overlap: all of them together are bounded.
         self._steps = len(body)
 
     def skip_zeros(self, at: int, limit: int | None = None) -> int:
@@ -265,10 +259,7 @@ class _Scan:
         for stream in (at, at + _RESERVED):
             if _STREAM.match(self.body, stream):
                 return _Packet(at, stream, stream + _STREAM_SIZE)
-        bare = self.body.startswith(_PACKET_ID, at)
-        if bare and self.body.startswith(_DATA_STARTS, at + _PACKET_SIZE):
-            return _Packet(at, None, at)
-        return None
+        return _Packet(at, None, at) if _BARE_PACKET.match(self.body, at) else None
 
     def tlvs(self, at: int) -> tuple[list[tuple[int, int]], int, _Packet | None]:
         """Walk TLVs to the next packet: their ids and offsets, where the walk ended, and the packet if one is there."""
@@ -278,8 +269,7 @@ class _Scan:
             self._steps -= 1
             head = self.body[at : at + _TLV.size].ljust(_TLV.size, b"\0")
             tlv_id, length = _TLV.unpack(head)
-            # Id 0 is what reserved bytes and padding would have.
-            is_tlv = tlv_id and length >= _TLV.size and at + length <= len(self.body)
+            is_tlv = length >= _TLV.size and at + length <= len(self.body)
             packet = self.packet_at(at)
             if packet is not None and (packet.stream != at + _RESERVED or not is_tlv):
                 return found, at, packet
@@ -309,10 +299,9 @@ class _Scan:
                 camera = offset
                 break
             seen.add(tlv_id)
-        if packet is None and camera == at:
-            broken = int.from_bytes(self.body[at : at + 2], "big")
-            if broken in _RECORDER_IDS and broken not in seen:
-                raise self.error(f"has a recorder TLV {broken:#06x} of impossible Length", at)
+        broken = int.from_bytes(self.body[at : at + 2], "big")
+        if packet is None and camera == at and broken in _RECORDER_IDS:
+            raise self.error(f"has a recorder TLV {broken:#06x} of impossible Length", at)
         info = parse_info(self.body[begin:camera])
         is_odd = packet is None
         if is_odd:
@@ -334,9 +323,12 @@ class _Scan:
 
     def is_whole(self, chunk: _Chunk, walk: _Walk) -> bool:
         """Whether a chunk that states no number of pictures has its last one."""
-        if self.is_padded(chunk.start, walk.end) or self.codec_at(self.skip_zeros(walk.end)):
+        _, stream, data = walk.pictures[-1]
+        followed = self.is_padded(chunk.start, walk.end) or self.codec_at(self.skip_zeros(walk.end))
+        # Behind a Length too great, which took zeros or pictures in, they prove nothing.
+        if followed and self.body[data.stop - 1]:
             return True
-        stamps = _STAMPS.unpack_from(self.body, walk.pictures[-1].stream)
+        stamps = _STAMPS.unpack_from(self.body, stream)
         return self.is_over(walk.end) and stamps[:2] == stamps[10:]
 
     def resume(self, start: int, at: int) -> _Packet | None:
@@ -344,7 +336,7 @@ class _Scan:
         mark = None if self.is_over(at) else next(self.marks(start, at), None)
         if mark is None or self.codec_at(mark):
             return None
-        return _Packet(max(at, mark - _RESERVED), mark, mark + _STREAM_SIZE)
+        return _Packet(mark, mark, mark + _STREAM_SIZE)
 
     def walk(self, chunk: _Chunk, reading: _Reading) -> _Walk:
         """Follow a chunk's pictures under one reading, with what is odd about them counted."""
@@ -354,8 +346,6 @@ class _Scan:
         camera, stream, packet = chunk.camera, chunk.start, chunk.first
         while packet is not None:
             data = packet.header + _PACKET_SIZE
-            if data > len(self.body):
-                return walk.fail(self.error("ends inside a picture's header", packet.header), 1)
             padding, length = _PACKET.unpack_from(self.body, packet.header)
             if length > MAX_PICTURE:
                 return walk.fail(self.error(f"has a picture of {length} bytes", packet.header))
@@ -375,10 +365,10 @@ class _Scan:
                 return walk.fail(self.error("has a picture without data", packet.header))
             if chunk.codec is Codec.JPEG and _jpeg(self.body[data:end]) is None:
                 return walk.fail(self.error("has a picture that is no whole JPEG", data))
-            walk.oddities += not self.body[end - 1]  # no NAL unit and no JPEG ends in 00
-            own = slice(camera, packet.info_end)
-            stream = stream if packet.stream is None else packet.stream
-            walk.pictures.append(_Picture(own, stream, slice(data, end)))
+            # No NAL unit and no JPEG ends in 00, and none is padded to more than 4.
+            walk.oddities += (not self.body[end - 1]) + (self.body[end - 4 : end] == bytes(4))
+            stream = packet.stream or stream
+            walk.pictures.append((slice(camera, packet.info_end), stream, slice(data, end)))
             walk.end = camera = behind
             if len(walk.pictures) == count:
                 break
@@ -415,12 +405,8 @@ class _Scan:
         return None
 
     def error(self, what: str, at: int) -> ProtocolError:
-        return ProtocolError(
-            f"playback video of {len(self.body)} bytes {what}",
-            reading="playback video",
-            offset=at,
-            head=self.body[at : at + 32],
-        )
+        message, head = f"playback video of {len(self.body)} bytes {what}", self.body[at : at + 32]
+        return ProtocolError(message, reading="playback video", offset=at, head=head)
 
 
 def _jpeg(data: bytes) -> bytes | None:
@@ -438,7 +424,7 @@ def _jpeg(data: bytes) -> bytes | None:
 def _gop(body: bytes, chunk: _Chunk, walk: _Walk) -> RecordedGop:
     """Put together what a walk has found."""
     info = chunk.info
-    first = last = _STAMPS.unpack_from(body, walk.pictures[0].stream)
+    first = last = _STAMPS.unpack_from(body, walk.pictures[0][1])
     # TLV 0x0007 is unambiguous. Of the TZ info it is unsaid which bit is the sign: 7 or 0.
     _, hours, minutes, tz_info = first[6:10] if first[5] else first[1:5]
     own_zone = zone_of(minus=bool(tz_info & 0x81), hours=hours, minutes=minutes)
@@ -456,11 +442,8 @@ def _gop(body: bytes, chunk: _Chunk, walk: _Walk) -> RecordedGop:
     for camera, stream, span in walk.pictures:
         last = _STAMPS.unpack_from(body, stream)
         time = clock(*last[10:]) or time
-        data = body[span]
-        if chunk.codec is Codec.JPEG:
-            data = _jpeg(data) or b""
-        own = body[camera]
-        own_info = replace(info, camera_info=dict(walk_tlvs(own))) if own else info
-        pictures.append(RecordedPicture(data, time, own_info))
+        data = (_jpeg(body[span]) or b"") if chunk.codec is Codec.JPEG else body[span]
+        own = replace(info, camera_info=dict(walk_tlvs(body[camera])))
+        pictures.append(RecordedPicture(data, time, own))
     end = clock(*last[:2])
     return RecordedGop(chunk.codec, start or pictures[0].time, end or time, info, tuple(pictures))
