@@ -5,15 +5,25 @@ Most right-hand sides are copied from the specification's text, its full-width s
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from nvrclient.commands import cameras, control, disks, live, login, logs, playback
+from nvrclient.commands import cameras, control, disks, download, live, login, logs, playback
 from nvrclient.commands.command import Command, Uid
+from nvrclient.commands.download import Kind
 
 UID = Uid("7888")
 AT = datetime(2022, 12, 1, 8, 30, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+HTTPDL = "/cgi-bin/httpdl.cgi?UID=7888&STARTTIME=221201083000&ENDTIME=221201093000"
+KINDS: list[tuple[Kind, bool, str]] = [
+    ("mp4", True, "MP4"),
+    ("mp4", False, "MP4VO"),
+    ("n3", True, "N3"),
+    ("n3", False, "N3VO"),
+    ("list", True, "LIST"),
+]
 HDRCTL = "/cgi-bin/hdrctl.cgi?UID=7888&PC=AS60"
 
 LOGIN = [
@@ -157,8 +167,14 @@ INFORMATION = [
     (cameras.with_uid(UID), "/cgi-bin/as_getinfo.cgi?UID=7888&FILE=2"),
 ]
 
-DOWNLOAD: list[tuple[Command, str]] = [
-    # 6.3.2 httpdl.cgi: goes here with commands/download.py
+DOWNLOAD = [
+    *(
+        (
+            download.download(UID, download.requests(1, AT, AT + HOUR, kind, audio=audio)[0]),
+            f"{HTTPDL}&KIND={word}&CAM=1&PC=AS60",
+        )
+        for kind, audio, word in KINDS  # 6.3.1, 6.3.2
+    ),
 ]
 
 COMMANDS = [*LOGIN, *LIVE, *PLAYBACK, *CONTROL, *INFORMATION, *DOWNLOAD]
