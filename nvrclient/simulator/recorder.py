@@ -203,6 +203,7 @@ class SimulatedRecorder:
             await self._live.aclose()
         if self._server is not None:
             await self._server.aclose()
+        self._downloads.running.clear()  # one whose sending never began is still there
         await self._certificate.aclose()
         self._server = self._live = None
 
