@@ -254,7 +254,7 @@ class Fetcher:
         backward = self._course.motion.is_backward
         nearer = bool(answer.gops) and lane.comes_nearer(answer.gops[-1], backward=backward)
         progress = [self._admit(lane, gop, now) for gop in answer.gops]
-        if not answer.gops:
+        if answer == NOTHING:
             progress = [self._take(lane, gop, now) for gop in lane.stash]
             lane.stash.clear()
         if any(progress):

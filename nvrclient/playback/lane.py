@@ -44,7 +44,9 @@ class Lane:
         self.stash: list[RecordedGop] = []  # came, but an earlier one may be missing before it
         self.is_over = False  # no more pictures in this direction
         self.over_at: datetime | None = None  # where the others were then
-        self._seen: tuple[datetime, datetime] | None = None
+        self._seen: tuple[datetime, datetime] | None = (
+            None  # the GOP that came nearest since it was placed
+        )
         self.unanswered = 0
         self.retry_at = 0.0  # on the monotonic clock
         self.news_at = 0.0
@@ -98,10 +100,14 @@ class Lane:
 
     def comes_nearer(self, gop: RecordedGop, *, backward: bool) -> bool:
         """Whether the recorder, which begins near a position (3.2.1), is on its way to where the lane has got to."""
-        seen, self._seen = self._seen, (gop.start, gop.end)
-        if seen is None or not self.is_placed:
+        nearest = self._seen
+        if nearest is None:
+            self._seen = gop.start, gop.end
             return self.is_placed
-        return self._seen[0] < seen[0] if backward else self._seen[1] > seen[1]
+        nearer = gop.start < nearest[0] if backward else gop.end > nearest[1]
+        if nearer:
+            self._seen = gop.start, gop.end
+        return nearer and self.is_placed
 
     @property
     def gop_length(self) -> float:

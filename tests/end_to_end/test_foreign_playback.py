@@ -310,3 +310,40 @@ def test_cameras_that_end_early_are_not_asked_for_ever_while_another_plays_on() 
             assert len(recorder.sent("camera.*CAM=1")) < 16
 
     simulated(scenario())
+
+
+def test_a_camera_that_begins_again_at_its_end_does_not_hold_the_others_up() -> None:
+    async def scenario() -> None:
+        later = record(6, camera=4, start=T0 + 304)
+        recorder = DiskRecorder(camera3=record(2, camera=3, start=T0 + 3), camera4=later)
+        recorder.at_end = "wrap"
+        async with (
+            recorder,
+            nvrclient.connect(recorder.url, "ADMIN", PASSWORD) as nvr,
+            nvr.playback([3, 4], at(T0 + 110), speed=None) as playback,
+        ):
+            assert shown(await take(playback)) == [*range(123, 200, 20), *times(later)]
+
+    simulated(scenario())
+
+
+def test_a_damaged_answer_while_the_recorder_is_sent_back_loses_nothing_but_itself() -> None:
+    async def scenario() -> None:
+        groups = record(8)
+        recorder = DiskRecorder(*groups)
+        recorder.landing = lambda groups, when: 3 if when >= T0 else 0
+        given = recorder.given
+        answers = iter(range(100))
+
+        def damaging(group: Group, camera: int, operation: int) -> bytes:
+            if next(answers) == 2:
+                return reply("200 OK", b"junk" * 300)
+            return given(group, camera, operation)
+
+        recorder.given = damaging  # type: ignore[method-assign]
+        async with playing(recorder, at(T0)) as playback:
+            lost = [picture.stamp - T0 for picture in groups[1].pictures]
+            expected = [time for time in times(groups) if time not in lost]
+            assert shown(await take(playback)) == expected
+
+    simulated(scenario())
