@@ -10,9 +10,12 @@ import typer
 import nvrclient
 from nvrclient.cli.cameras import cameras
 from nvrclient.cli.demo import demo
+from nvrclient.cli.disks import disks
 from nvrclient.cli.exits import EXIT_CODES, show_warning
 from nvrclient.cli.live import live
+from nvrclient.cli.logs import logs
 from nvrclient.cli.play import play
+from nvrclient.cli.ptz import ptz
 from nvrclient.cli.simulate import simulate
 
 app = typer.Typer(
@@ -24,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # it would show local variables, and with them passwords
 )
 
-for _command in (demo, simulate, cameras, live, play):
+for _command in (demo, simulate, cameras, live, play, ptz, logs, disks):
     app.command(epilog=EXIT_CODES)(_command)
 
 

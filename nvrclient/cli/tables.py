@@ -34,6 +34,13 @@ async def keep_showing(console: Console, table: Callable[[], Table]) -> None:
             live.update(table(), refresh=True)
 
 
+def printable(text: str) -> str:
+    """Write what a recorder sent so that a terminal only shows it: control characters are escaped."""
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text
+    )
+
+
 def bits(rate: float) -> str:
     """Write bits a second."""
     return f"{rate / 1e6:.2f} Mbit/s" if rate >= 1e6 else f"{rate / 1e3:.0f} kbit/s"
