@@ -84,6 +84,7 @@ def run(code: str, at: tuple[str, str], *, until: str, module: str = "") -> str:
         (3, r"<AudioFrame AAC(.*\n)+step (.*\n)+step (.*\n)+step (.*\n)+back reverse \S+ \S+ True"),
         (4, r"640 360 \d{4}"),
         (5, r"(\S+ \S+ 640 360\n){3}"),
+        (6, r"CAM 3 COMMUNICATION ERROR\n(.*\n)+MAIN-1 4001 2021"),
     ],
 )
 def test_programs(number: int, until: str, at_recorder: tuple[str, str]) -> None:
@@ -111,7 +112,7 @@ def test_repl(at_recorder: tuple[str, str]) -> None:
 
 
 def test_every_program_is_run() -> None:
-    assert len(PYTHON) == 6
+    assert len(PYTHON) == 7
     assert len(PYCON) == 1
     for name in ("demo", "tests"):
         assert f"<!-- {name} -->" in README
