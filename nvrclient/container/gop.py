@@ -216,7 +216,9 @@ class GopReader:
             walks.append(scan.walk(chunk, reading))
             if not walks[-1].flaws:
                 break
-        best = min(walks, key=lambda walk: walk.flaws)
+        # A JPEG shows its own end: a reading under which it is whole is right.
+        is_jpeg = chunk.codec is Codec.JPEG
+        best = min(walks, key=lambda walk: (walk.flaws, is_jpeg and walk.error is not None))
         if best.error is not None:
             raise best.error
         self._reading = best.reading
