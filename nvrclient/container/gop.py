@@ -365,8 +365,11 @@ class _Scan:
             walk.padding_bad += behind - end != padding or padding > 3
             if end <= data:
                 return walk.fail(self.error("has a picture without data", packet.header))
-            if chunk.codec is Codec.JPEG and _jpeg(self.body[data:end]) is None:
-                return walk.fail(self.error("has a picture that is no whole JPEG", data))
+            if chunk.codec is Codec.JPEG:
+                if _jpeg(self.body[data:end]) is None:
+                    return walk.fail(self.error("has a picture that is no whole JPEG", data))
+                # What follows its end may be the next chunk's beginning, by a Length that is read too long.
+                walk.oddities += not self.body[data:end].rstrip(b"\0").endswith(_EOI)
             # No NAL unit and no JPEG ends in 00, and none is padded to more than 4.
             walk.oddities += (not self.body[end - 1]) + (self.body[end - 4 : end] == bytes(4))
             stream = packet.stream or stream
