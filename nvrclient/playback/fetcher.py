@@ -221,11 +221,13 @@ class Fetcher:
     async def _fetch(self, lane: Lane, kind: Literal["video", "audio"]) -> None:
         if kind == "audio":
             await self._fetch_audio(lane)
-        elif await self.fetch_video(lane):
+        elif await self.fetch_video(lane, probes=True):
             await self._probe()
 
-    async def fetch_video(self, lane: Lane) -> bool:
-        """Ask for the next GOP of a camera and take it. Returns whether an earlier one may have been left out.
+    async def fetch_video(self, lane: Lane, *, probes: bool = False) -> bool:
+        """Ask for the next GOP of a camera and take it.
+
+        With `probes` returns whether an earlier one may have been left out; then it is put aside, not taken.
 
         Raises UidGoneError, ConnectionFailedError, CommandError; and what was wrong with `TRIES` answers in a row.
         """
@@ -245,13 +247,13 @@ class Fetcher:
         self.answers += 1
         self.bytes += len(reply.body)
         answer = self._reader.read(reply.body)
-        if self._is_probe_due(lane, answer.gops):
+        if probes and self._is_probe_due(lane, answer.gops):
             lane.stash += answer.gops
             return True
-        if lane.stash and answer == NOTHING and self._probes < RETURNED:
+        if probes and lane.stash and answer == NOTHING and self._probes < RETURNED:
             self._probes = len(PROBES)  # that far back there is nothing, and perhaps nothing comes
             return True
-        backward = self._course.motion.is_backward
+        backward = lane.track.is_backward
         nearer = bool(answer.gops) and lane.comes_nearer(answer.gops[-1], backward=backward)
         progress = [self._admit(lane, gop, now) for gop in answer.gops]
         if answer == NOTHING:
@@ -312,7 +314,7 @@ class Fetcher:
     def _admit(self, lane: Lane, gop: RecordedGop, now: float) -> bool:
         """Take a GOP, and before it those put aside that come earlier."""
         progress = False
-        backward = self._course.motion.is_backward
+        backward = lane.track.is_backward
         while lane.stash:
             first = lane.stash[0]
             if (first.start, first.end) == (gop.start, gop.end):
@@ -360,7 +362,7 @@ class Fetcher:
 
     def _is_near_edge(self, lane: Lane) -> bool:
         reached = lane.track.reached or self._course.at
-        if reached is None or self._course.motion.is_backward:
+        if reached is None or lane.track.is_backward:
             return False
         return (self._connection.host_time() - reached).total_seconds() < LIVE_EDGE
 

@@ -335,14 +335,14 @@ class Lane:
         return next((frame.time for frame in frames if not only_decodes(frame)), None)
 
     def comes_before(self, limit: datetime) -> bool:
-        """Whether a GOP has come that begins before `limit`."""
-        times = [frame.time for group in self.groups for frame in group.gop.frames]
-        return any(time is not None and time < limit for time in times)
+        """Whether a GOP has come with a picture to show before `limit`."""
+        return any(_up_to(group, limit) for group in self.groups)
 
     def found_over_gap(self) -> datetime | None:
-        """Return the time of the first picture that has come, where something may be missing before it."""
-        first = self.groups[0] if self.groups else None
-        return first.gop.frames[0].time if first is not None and first.apart else None
+        """Return the time of the earliest picture that has come, where one may be missing next to the GOP at hand."""
+        if self.groups and (self.hand is None or any(group.apart for group in self.groups)):
+            return min(_first_time(group) for group in self.groups)
+        return None
 
     def aim_search(self, now: float) -> None:
         """Expect GOPs from wherever the recorder begins, forward."""
@@ -382,11 +382,11 @@ class Lane:
         return self.go_back(next(left, None))
 
     def take_in_hand(self, limit: datetime) -> int:
-        """Take in hand the latest GOP that came, at its last picture before `limit`.
+        """Take in hand the latest GOP that came with a picture before `limit`, at the last such picture.
 
         Returns how many of its pictures count as given by that.
         """
-        group = max(self.groups, key=_last_time)
+        group = max((group for group in self.groups if _up_to(group, limit)), key=_last_time)
         self.groups.remove(group)
         self.drop_rest("moved")
         self.drop("not asked for", sum(len(other.gop.frames) for other in self.groups))
@@ -394,9 +394,21 @@ class Lane:
         self.hand = group
         self.hand.before.clear()
         self.exhausted.clear()
-        times = [frame.time for frame in group.gop.frames]
-        self.index = max(index + 1 for index, time in enumerate(times) if time and time < limit)
+        self.index = _up_to(group, limit)
         return self.index
+
+
+def _up_to(group: Group, limit: datetime) -> int:
+    """Return the number of a GOP's pictures up to the last one to show before `limit`; 0 where there is none."""
+    frames = group.gop.frames
+    shown = [n for n, frame in enumerate(frames, 1) if not only_decodes(frame)]
+    return max((n for n in shown if (time := frames[n - 1].time) and time < limit), default=0)
+
+
+def _first_time(group: Group) -> datetime:
+    time = group.gop.frames[0].time
+    assert time is not None
+    return time
 
 
 def _last_time(group: Group) -> datetime:

@@ -140,6 +140,11 @@ class PictureTrack:
             self._cold = True
             self._last_pts = None
 
+    @property
+    def is_backward(self) -> bool:
+        """Whether GOPs are expected in descending order."""
+        return self._motion.is_backward
+
     def damage(self) -> None:
         """An answer could not be read: what it held is missing."""
         self._damaged += 1

@@ -7,16 +7,24 @@ value of any two switches of positions meets every other. NVRCLIENT_LONG=1 adds 
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
 from datetime import datetime
-from typing import Any
+from itertools import pairwise
+from typing import Any, TypeVar
 
+import hypothesis.strategies as st
 import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from nvrclient import Discontinuity, Playback, VideoFrame
+from nvrclient import Discontinuity, NoRecordingError, Playback, VideoFrame
 from nvrclient.frames import StreamItem
 from nvrclient.playback.motion import Motion
 from nvrclient.simulator import (
+    Clip,
     Landing,
     Nothing,
     PlaybackReadings,
@@ -29,19 +37,28 @@ from nvrclient.simulator import (
     StepStart,
     Unit,
 )
+from tests.clock import SimulatedClockLoop, run_simulated
 from tests.end_to_end.recordings import (
     BEGIN,
     adds_up,
+    are,
     at,
     brief,
     covering,
     every,
+    frames_of,
+    numbered_gops,
+    pictures_of,
     playing,
     read_as,
+    recorded,
     recorder_of,
     rest_of,
     run_many,
+    seconds_of,
+    sent,
     take,
+    timef,
 )
 
 LONG = pytest.mark.skipif("NVRCLIENT_LONG" not in os.environ, reason="NVRCLIENT_LONG is not set")
@@ -56,11 +73,12 @@ MOVES: dict[str, tuple[object, ...]] = {
 }
 POSITIONS = MOVES | {
     "play_start": tuple(PlayStart),
-    "gap_answers": (0, 2),
     "gops_per_answer": (1, 2),
     "gop_end_is_next": (False, True),
 }
 
+
+_T = TypeVar("_T")
 
 WITH_A_GAP = Recording(
     (Segment(BEGIN, brief("h264"), gops=5), Segment(BEGIN + 60, brief("h264"), gops=5))
@@ -144,22 +162,27 @@ class Expected:
     # What was done
 
     def seek(self, when: datetime) -> None:
-        self.moved = self.shown is not None
+        self.moved |= self.shown is not None
         self.motion, self.aim, self.gop, self.shown = Motion.FORWARD, when, None, None
 
     def resume(self) -> None:
         if self.gop is not None:
             self.aim = None
 
-    def turn(self, motion: Motion) -> None:
-        going_on = self.motion is motion and not motion.is_fast
-        if motion is self.motion is Motion.FORWARD:
+    def turn(self, motion: Motion, *, again: bool = False) -> None:
+        """`again`: it was paused or over."""
+        if motion is self.motion and not (motion.is_fast or again):
             return
         self.motion = motion
-        self.moved = self.shown is not None
+        self.moved |= self.shown is not None
         self.resume()
-        if self.gop is not None and motion is not Motion.FORWARD and not going_on:
-            self.given = len(self.gops[self.gop].pictures)
+        if self.gop is None:
+            return
+        pictures = self.gops[self.gop].pictures
+        if motion is not Motion.FORWARD:
+            self.given = len(pictures)
+        elif self.shown in pictures:
+            self.given = pictures.index(self.shown) + 1
 
     def step(self, *, forward: bool) -> Unit | None:
         """Return the picture after or before the one shown, None at the end; it is shown then."""
@@ -264,3 +287,389 @@ def test_every_way_to_move_under_every_reading() -> None:
 def test_the_full_product_of_the_positions() -> None:
     """All combinations of the switches that say where a command leads."""
     drive_under(list(every(MOVES)))
+
+
+# Steps
+
+
+def test_steps_as_the_specification_draws_them() -> None:
+    """The figure of 3.1.4: GOPs of five pictures, 0.2 s apart; each step with the time of the picture shown."""
+    recording = recorded(brief("h264", 5), 4, fps=5)
+
+    async def scenario() -> None:
+        recorder = recorder_of(recording)
+        async with playing(recorder) as nvr:
+            async with nvr.camera(1).playback(at(0), speed=None) as playback:
+                await take(playback, 1)
+                await asyncio.sleep(0.5)  # the next GOP is here
+                since = len(recorder.requests)
+                await playback.pause()
+                frames = [await playback.next_frame() for _ in range(10)]
+                assert are(frames, pictures_of(recording.gops())[1:11])
+                back = [await playback.previous_frame() for _ in range(10)]
+                assert are(back, pictures_of(recording.gops())[9::-1])
+                assert (await playback.next_frame()).time == at(0.2)
+                told = sent(recorder, since)
+        shown = [at(n / 5) for n in range(11)]
+        steps = [f"NEXTFRAME {timef(time, hundredths=True)}" for time in shown[:10]]
+        steps += [f"PREVFRAME {timef(time, hundredths=True)}" for time in shown[:0:-1]]
+        steps += [f"NEXTFRAME {timef(at(0), hundredths=True)}"]
+        assert [one for one in told if "FRAME" in one] == steps
+        assert told[0] == f"PAUSE {timef(at(0))}"
+        # Asked for only when the pictures at hand are used up: from 1.8 s forward, from 2.0 and 1.0 back.
+        places = [n for n, one in enumerate(told) if one == "camera.cgi"]
+        assert {told[:place][-1] for place in places} - {"camera.cgi"} == {
+            steps[9],
+            steps[10],
+            steps[15],
+        }
+        assert not any(one.startswith(("GOTODATE", "PLAY")) for one in told)
+
+    run_simulated(scenario())
+
+
+@pytest.mark.parametrize("name", ["h264", "h265", "jpeg"])
+@pytest.mark.parametrize("start", StepStart)
+def test_twice_through_a_gop_boundary_and_back(name: str, start: StepStart) -> None:
+    """Two steps forward and two back, over a boundary, lead to the same picture: time and time again."""
+    clip = brief(name, 4 if name != "jpeg" else 8)
+    recording = recorded(clip, 6)
+
+    async def scenario() -> None:
+        for too_soon in (None, Nothing.REPEAT, Nothing.NO_IMAGE):
+            readings = PlaybackReadings(step_start=start, too_soon=too_soon)
+            recorder = recorder_of(recording, readings=readings)
+            async with playing(recorder) as nvr:
+                async with nvr.camera(1).playback(at(2), speed=None) as playback:
+                    first = (await take(playback, 4))[-1]
+                    for _ in range(3):
+                        over = [await playback.next_frame() for _ in range(2)]
+                        assert seconds_of(over) == [3.0, 3.25]
+                        back = [await playback.previous_frame() for _ in range(2)]
+                        assert seconds_of(back) == [3.0, 2.75]
+                        assert back[-1].data == first.data
+                    for time in (2.5, 2.25, 2.0, 1.75, 1.5):
+                        assert seconds_of([await playback.previous_frame()]) == [time]
+                    await playback.resume()
+                    assert seconds_of(await take(playback, 3)) == [1.75, 2.0, 2.25]
+                    assert adds_up(playback.stats)
+
+    run_simulated(scenario())
+
+
+def test_steps_end_where_the_recording_does() -> None:
+    recording = numbered_gops(2)
+
+    async def scenario() -> None:
+        recorder = recorder_of(recording)
+        async with playing(recorder) as nvr:
+            async with nvr.camera(1).playback(at(0), speed=None) as playback:
+                for _ in range(2):
+                    await take(playback, 1)
+                    with pytest.raises(NoRecordingError, match="before"):
+                        await playback.previous_frame()
+                    rest = [await playback.next_frame() for _ in range(7)]
+                    assert are(rest, pictures_of(recording.gops())[1:])
+                    with pytest.raises(NoRecordingError, match="after"):
+                        await playback.next_frame()
+                    assert seconds_of([await playback.previous_frame()]) == [1.5]
+                    await playback.seek(at(0))
+
+    run_simulated(scenario())
+
+
+@pytest.mark.parametrize("command", ["pause", "step", "reverse", "fast_forward", "fast_reverse"])
+def test_the_time_told_is_of_the_picture_last_given(command: str) -> None:
+    """Not of the one last fetched, which is seconds further."""
+
+    async def scenario() -> None:
+        recorder = recorder_of(numbered_gops(20))
+        async with playing(recorder) as nvr:
+            async with nvr.camera(1).playback(at(5), speed=None) as playback:
+                frames = await take(playback, 7)
+                await asyncio.sleep(1)  # the next GOP is here
+                since = len(recorder.requests)
+                shown = frames[-1].time
+                assert shown == at(6.5)
+                if command == "step":
+                    await playback.next_frame()
+                else:
+                    await getattr(playback, command)()
+                told = sent(recorder, since)
+        word = {
+            "step": "PAUSE",
+            "pause": "PAUSE",
+            "reverse": "BPLAY",
+            "fast_forward": "FF",
+            "fast_reverse": "REW",
+        }[command]
+        moves = [one for one in told if one.startswith(word)]
+        assert moves == [f"{word} {timef(at(6))}"]
+        if command == "step":
+            assert told[1] == f"NEXTFRAME {timef(at(6.5), hundredths=True)}"
+
+    run_simulated(scenario())
+
+
+# Fast
+
+
+def test_fast_motion_leaves_gops_out_and_tells_no_gap() -> None:
+    """Each call is a step faster; a jump in time is what was asked for."""
+
+    async def scenario() -> None:
+        recorder = recorder_of(numbered_gops(400))
+        async with playing(recorder) as nvr:
+            async with nvr.camera(1).playback(at(0), speed=None) as playback:
+                await take(playback, 4)
+                strides: list[float] = []
+                for _ in range(3):
+                    await playback.fast_forward()
+                    items = [await anext(playback) for _ in range(1 + 4 * 4)]
+                    assert [i.reason for i in items if isinstance(i, Discontinuity)] == ["seek"]
+                    starts = seconds_of(frame for frame in frames_of(items) if frame.keyframe)
+                    between = {after - before for before, after in pairwise(starts)}
+                    assert len(between) == 1
+                    strides += between
+                assert strides == [2, 4, 8]
+                position = playback.position
+                await playback.fast_reverse()
+                items = [await anext(playback) for _ in range(1 + 4 * 4)]
+                frames = frames_of(items)
+                assert [i.reason for i in items if isinstance(i, Discontinuity)] == ["seek"]
+                assert all(frame.time < position for frame in frames)  # type: ignore[operator]
+                first = seconds_of(frame for frame in frames if frame.keyframe)
+                assert first == sorted(first, reverse=True)
+
+    run_simulated(scenario())
+
+
+# Every order
+
+
+class Moving(RuleBasedStateMachine):
+    """Any order of commands on one playback: no rule broken, no picture lost, doubled or in the wrong place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner(loop_factory=SimulatedClockLoop)
+        self.stack = AsyncExitStack()
+        self.expected = Expected(WITH_A_GAP)
+        self.is_paused = False
+
+    def run(self, work: Coroutine[Any, Any, _T]) -> _T:
+        return self.runner.run(work)
+
+    @initialize(readings=st.sampled_from(covering(POSITIONS, 2)), start=st.sampled_from([0, 1.25]))
+    def open(self, readings: dict[str, Any], start: float) -> None:
+        async def opened() -> Playback:
+            self.recorder = recorder_of(WITH_A_GAP, readings=PlaybackReadings(**readings))
+            nvr = await self.stack.enter_async_context(playing(self.recorder))
+            return await self.stack.enter_async_context(
+                nvr.camera(1).playback(at(start), speed=None)
+            )
+
+        self.playback = self.run(opened())
+        self.expected.aim = at(start)
+
+    def teardown(self) -> None:
+        try:
+            self.run(self.stack.aclose())
+        finally:
+            self.runner.close()
+
+    @precondition(lambda self: not self.is_paused)
+    @rule(count=st.integers(1, 9))
+    def take(self, count: int) -> None:
+        """So many pictures, and on to the next that is shown."""
+
+        async def taken() -> list[StreamItem]:
+            items: list[StreamItem] = []
+            async for item in self.playback:
+                items.append(item)
+                if len(frames_of(items)) >= count and isinstance(item, VideoFrame) and item.shown:
+                    break
+            return items
+
+        items = self.run(taken())
+        self.expected.check(items)
+        if not self.expected.motion.is_fast:  # what it leaves out is the recorder's affair
+            assert len(frames_of(items)) >= count or self.expected.is_over
+
+    @rule()
+    def pause(self) -> None:
+        self.run(self.playback.pause())
+        self.is_paused = True
+
+    @rule()
+    def resume(self) -> None:
+        self.run(self.playback.resume())
+        self.expected.resume()
+        self.is_paused = False
+
+    @rule(motion=st.sampled_from(Motion))
+    def turn(self, motion: Motion) -> None:
+        calls = {
+            Motion.FORWARD: self.playback.forward,
+            Motion.REVERSE: self.playback.reverse,
+            Motion.FAST_FORWARD: self.playback.fast_forward,
+            Motion.FAST_REVERSE: self.playback.fast_reverse,
+        }
+        self.run(calls[motion]())
+        self.expected.turn(motion, again=self.is_paused or self.expected.is_over)
+        self.is_paused = False
+
+    @rule(second=st.sampled_from([0, 0.5, 2.25, 4.75, 30, 60, 62.5, 64.75]))
+    def seek(self, second: float) -> None:
+        self.run(self.playback.seek(at(second)))
+        self.expected.seek(at(second))
+        self.is_paused = False
+
+    @rule(forward=st.booleans())
+    def step(self, forward: bool) -> None:
+        call = self.playback.next_frame if forward else self.playback.previous_frame
+        unit = self.expected.step(forward=forward)
+        if unit is None:
+            with pytest.raises(NoRecordingError):
+                self.run(call())
+        else:
+            frame = self.run(call())
+            assert (frame.time, frame.data, frame.shown) == (unit.time, unit.data, True)
+        self.is_paused = True
+
+    @invariant()
+    def is_in_order(self) -> None:
+        if hasattr(self, "playback"):
+            assert self.recorder.violations == []
+            assert adds_up(self.playback.stats)
+            assert self.playback.stats.bytes_queued <= 4 * LARGEST_GOP
+
+
+LARGEST_GOP = max(sum(len(unit.data) for unit in gop.pictures) for gop in WITH_A_GAP.gops())
+
+TestMoving = Moving.TestCase
+TestMoving.settings = settings(
+    max_examples=1000 if "NVRCLIENT_LONG" in os.environ else 30,
+    stateful_step_count=15,
+    deadline=None,
+    derandomize="NVRCLIENT_LONG" not in os.environ,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+# Independence
+
+
+def recorded_apart(count: int) -> list[Recording]:
+    return [recorded(brief(name), 12) for name in ("h264", "h265", "h265_slices", "h264")][:count]
+
+
+async def consumed(playback: Playback, frames: list[VideoFrame]) -> None:
+    async for item in playback:
+        if isinstance(item, VideoFrame):
+            frames.append(item)
+
+
+def test_what_one_playback_does_changes_no_picture_of_another() -> None:
+    """Three of the same camera and one of another, one sought, turned, paused, fast; live of that camera beside."""
+
+    async def scenario() -> None:
+        recorder = recorder_of(*recorded_apart(2))
+        async with playing(recorder) as nvr, AsyncExitStack() as stack:
+            live = await stack.enter_async_context(nvr.camera(1).live("h264"))
+            steady = [
+                await stack.enter_async_context(nvr.camera(number).playback(at(0), speed=2.0))
+                for number in (1, 1, 2)
+            ]
+            moved = await stack.enter_async_context(nvr.camera(1).playback(at(0), speed=None))
+            got: list[list[VideoFrame]] = [[] for _ in steady]
+            live_frames: list[VideoFrame] = []
+
+            async def watch() -> None:
+                async for frame in live.video():
+                    live_frames.append(frame)
+
+            watching = asyncio.create_task(watch())
+            tasks = [
+                asyncio.create_task(consumed(one, frames))
+                for one, frames in zip(steady, got, strict=True)
+            ]
+            while not all(task.done() for task in tasks):
+                await take(moved, 2)
+                await moved.fast_forward()
+                await asyncio.sleep(0.1)
+                await moved.reverse()
+                await moved.pause()
+                await moved.previous_frame()
+                await asyncio.sleep(0.1)
+                await moved.seek(at(5.5))
+            await asyncio.gather(*tasks)
+            for frames, playback in zip(got, steady, strict=True):
+                stored = recorder.recording(playback.cameras[0])
+                assert are(frames, pictures_of(stored.gops()))
+                assert playback.stats.reconnects == 0
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+            assert len(live_frames) > 60
+            clip = Clip.load("h264")
+            assert [u.data.rstrip(b"\0") for f in live_frames for u in f.nal_units] == [
+                data.rstrip(b"\0")
+                for n in range(len(live_frames))
+                for data in clip.nal_units[n % 150]
+            ]
+            assert len(recorder.uids) == 5
+            assert recorder.logins == 5
+
+    run_simulated(scenario())
+
+
+def test_sixteen_cameras_in_step_on_one_uid() -> None:
+    """Items come in the order of time, each camera's pictures whole; one seek moves all."""
+    names = ("h264", "h265", "h265_slices", "jpeg")
+    recordings = [recorded(brief(names[n % 4]), 4) for n in range(16)]
+
+    async def scenario() -> None:
+        recorder = recorder_of(*recordings)
+        async with playing(recorder) as nvr:
+            async with nvr.playback(list(range(1, 17)), at(0), speed=None) as playback:
+                for begin in (0, 2):
+                    if begin:
+                        await playback.seek(at(begin))
+                    items = await rest_of(playback)
+                    frames = frames_of(items)
+                    times = seconds_of(frames)
+                    assert times == sorted(times)
+                    for camera, recording in enumerate(recordings, 1):
+                        own = [frame for frame in frames if frame.camera == camera]
+                        assert are(own, pictures_of(recording.gops(at(begin)))), camera
+                    assert adds_up(playback.stats)
+                await playback.seek(at(1))
+                await take(playback, 16)
+                stepped = [await playback.next_frame() for _ in range(16)]
+                assert seconds_of(stepped) == [1.25] * 16
+                assert {frame.camera for frame in stepped} == set(range(1, 17))
+            assert recorder.logins == 1
+            masks = [dict(r.params)["MASK"] for r in recorder.requests if "MASK" in dict(r.params)]
+            assert masks == ["1" * 16]
+
+    run_simulated(scenario())
+
+
+def test_cameras_in_step_turn_together() -> None:
+    recordings = [recorded(brief(name), 6) for name in ("h264", "h265", "jpeg")]
+
+    async def scenario() -> None:
+        recorder = recorder_of(*recordings)
+        async with playing(recorder) as nvr:
+            async with nvr.playback([1, 2, 3], at(3), speed=None) as playback:
+                await take(playback, 6)
+                await playback.reverse()
+                frames = frames_of(await rest_of(playback))
+                for camera, recording in enumerate(recordings, 1):
+                    own = [frame for frame in frames if frame.camera == camera]
+                    gops = [gop for gop in reversed(list(recording.gops())) if gop.start < at(3)]
+                    assert are(own[-len(gops) * len(gops[0].pictures) :], pictures_of(gops)), camera
+                assert adds_up(playback.stats)
+
+    run_simulated(scenario())
