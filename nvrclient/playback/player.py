@@ -248,7 +248,12 @@ class Player:
             raise StopAsyncIteration
         since = f" from {self.course.at.isoformat()} on" if self.course.at is not None else ""
         until = f" until {self.course.end.isoformat()}" if self.course.end is not None else ""
-        raise NoRecordingError(f"{self}: nothing is recorded{since}{until}")
+        what = (
+            "what is recorded cannot be decoded: it holds no key frame"
+            if any(lane.track.dropped.get("waiting for key frame") for lane in self.lanes)
+            else "nothing is recorded"
+        )
+        raise NoRecordingError(f"{self}: {what}{since}{until}")
 
     def _give(self, lane: Lane) -> StreamItem:
         item = lane.take_item()
@@ -328,10 +333,12 @@ class Player:
             await self._find_position()
             course.motion = motion
             course.steps = course.steps + 1 if faster else 1
-            self._note_move()
+            same = motion is before and not motion.is_fast  # out of pause, as `resume`
+            if not same:
+                self._note_move()
             if motion is Motion.FORWARD:
                 self._go_back()
-            self._aim(hold=True, rest=motion is Motion.FORWARD)
+            self._aim(hold=True, rest=same or motion is Motion.FORWARD)
             position = course.position
             assert position is not None
             # How the recorder takes a fast command in another direction is unsaid: it is sent forward first.
@@ -391,7 +398,12 @@ class Player:
                     self._wake()
 
         task = self._controlling = self._connection.spawn(run(), f"{self}: control")
-        await self._connection.result(task)
+        try:
+            await self._connection.result(task)
+        except ConnectionFailedError:
+            if task.cancelled() and self._connection.is_open:
+                raise ConnectionFailedError(f"{self}: it was closed meanwhile") from None
+            raise
 
     def _go_back(self) -> None:
         """Have the picture after the one given last come next: a turn may have left it out."""

@@ -213,7 +213,7 @@ class PictureTrack:
         for chain in self._decodable(gop, pictures):
             group = self._group(*chain, now)
             if group is not None:
-                group.before = self._told_now(group.gop.frames[0]) + group.before
+                group.before = self._told_now(group.gop) + group.before
                 taken.groups.append(group)
         return taken
 
@@ -256,12 +256,11 @@ class PictureTrack:
             return []  # before the part asked for
         return [Discontinuity("gap", reached, last if self._motion.is_backward else first)]
 
-    def _told_now(self, frame: VideoFrame) -> list[Discontinuity]:
-        """Return what is to be told before this picture, the next that is given."""
+    def _told_now(self, gop: Gop) -> list[Discontinuity]:
+        """Return what is to be told before this GOP, the next that is given."""
         untold, self._untold = self._untold, []
-        return [
-            replace(told, until=frame.time) if told.reason == "loss" else told for told in untold
-        ]
+        until = next((frame.time for frame in gop.frames if frame.shown), gop.end)
+        return [replace(told, until=until) if told.reason == "loss" else told for told in untold]
 
     # What can be decoded
 
