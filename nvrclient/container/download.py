@@ -64,7 +64,7 @@ FileEvent: TypeAlias = FileBegin | FileData | FileEnd | Refused
 class DownloadReader:
     """One answer. ``finished`` once its end, or a status that is not 0, has come: what follows is not looked at.
 
-    Raises ProtocolError for an answer without any part; TruncatedDownloadError where a file is cut or damaged, so that
+    Raises ProtocolError for an answer that has no parts at all; TruncatedDownloadError where a file is cut or damaged, so that
     it can be asked for again; DownloadError for names that contradict each other. What was complete before comes
     first: the error is raised by the next call, whatever pieces the bytes come in.
     """
@@ -93,7 +93,8 @@ class DownloadReader:
             raise self._failure
         if self.finished:
             return []
-        self._head = self._head or data[:32]
+        if len(self._head) < 32:
+            self._head = (self._head + data)[:32]
         broken: ProtocolError | None = None
         try:
             events = self._parser.feed(data)
@@ -117,17 +118,15 @@ class DownloadReader:
         if self.finished:
             return
         self._parser.close()
-        if not self._parser.parts and not self._open:
+        if not b"--".startswith(self._head.lstrip(b"\r\n")[:2]):
             raise ProtocolError(
-                "download: the answer has no parts; is it multipart at all?"
-                if self._head
-                else "download: the answer is empty",
+                "the answer has no parts; is it multipart at all?",
                 reading="the answer to httpdl.cgi",
                 offset=0,
                 head=self._head,
             )
         what = f"in the middle of {self._open[:80]!a}" if self._open else "before its end was told"
-        raise TruncatedDownloadError(f"download: the answer ended {what}")
+        raise TruncatedDownloadError(f"the answer ended {what}")
 
     def _take(self, events: list[Event], out: list[FileEvent]) -> None:
         for event in events:
@@ -135,7 +134,7 @@ class DownloadReader:
                 return
             if isinstance(event, PartData):
                 if self._open is None:
-                    raise DownloadError("download: the recorder sends data that belongs to no file")
+                    raise DownloadError("the recorder sends data that belongs to no file")
                 out.append(FileData(event.data))
             elif isinstance(event, PartBegin):
                 self._part(event.headers, out)
@@ -154,7 +153,7 @@ class DownloadReader:
         if finished and not repeated:
             if self._open is None:
                 raise DownloadError(
-                    f"download: the recorder ends a file, {finished[:80]!a}, that it did not begin"
+                    f"the recorder ends a file, {finished[:80]!a}, that it did not begin"
                 )
             self.finished = not temporary
             self._open, self._last_finished = None, finished
@@ -162,7 +161,7 @@ class DownloadReader:
         if temporary and temporary != self._open:
             if self._open is not None:
                 raise TruncatedDownloadError(
-                    f"download: {self._open[:80]!a} was never ended: the next file began"
+                    f"{self._open[:80]!a} was never ended: the next file began"
                 )
             self._open = temporary
             out.append(FileBegin(temporary))
@@ -170,9 +169,7 @@ class DownloadReader:
     def _damaged(self, error: ProtocolError) -> ProtocolError | DownloadError:
         if not self._parser.parts and self._open is None:
             return error
-        return TruncatedDownloadError(
-            f"download: the answer is damaged at byte {error.offset}: {error}"
-        )
+        return TruncatedDownloadError(f"the answer is damaged at byte {error.offset}: {error}")
 
 
 def _value(headers: Mapping[str, str], name: str) -> str:

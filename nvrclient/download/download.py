@@ -88,14 +88,17 @@ class Fetch:
         try:
             return await self._next()
         except BaseException as error:
+            closed = self.closed and not self.connection.is_open
             ended = not isinstance(error, Exception)
             self._given_up = (
                 DownloadError("download: it was cancelled; open another") if ended else error
             )
             await self.aclose()
-            raise
+            if ended or not closed:
+                raise
         finally:
             self._busy = False
+        raise ConnectionFailedError("download: the session was closed meanwhile")
 
     async def _next(self) -> FileBegin | FileData | FileEnd | None:
         while True:
@@ -283,8 +286,7 @@ class IncomingFile:
         if isinstance(event, FileData):
             self.bytes += len(event.data)
             return event.data
-        if not isinstance(event, FileEnd):
-            raise ConnectionFailedError("download: the session was closed meanwhile")
+        assert isinstance(event, FileEnd)
         self.name, self.sent_name, self.is_last = fetch.name, event.name, event.last
         raise StopAsyncIteration
 

@@ -217,12 +217,12 @@ class Folder:
         except FileNotFoundError:
             return Manifest()
         with os.fdopen(fd, "rb") as file:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise DownloadError(f"download: {self.path / MANIFEST} is no file; move it away")
-            data = file.read(MAX_MANIFEST + 1)
-        if len(data) > MAX_MANIFEST:
-            raise DownloadError(f"download: {self.path / MANIFEST} is too large; move it away")
-        return parse_manifest(data)
+            found = os.fstat(fd)
+            if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_MANIFEST:
+                raise DownloadError(
+                    f"download: {self.path / MANIFEST} is no file, or too large; move it away"
+                )
+            return parse_manifest(file.read(found.st_size))
 
     def _change_manifest(self, change: Callable[[Manifest], object]) -> None:
         """Change the manifest, whole or not at all; the folder is ours alone meanwhile."""

@@ -101,7 +101,7 @@ class Store:
         tries = 0
         while True:
             earlier = await self._worker.run(self._folder.recall, request)
-            if earlier and earlier[-1].is_last:
+            if _are_all(earlier):
                 for one in earlier:
                     self._tell(one.file, finished=one)
                 return earlier
@@ -211,6 +211,12 @@ class Store:
                     finished,
                 )
             )
+
+
+def _are_all(files: Sequence[StoredFile]) -> bool:
+    """Whether these are all files of a request."""
+    numbers = [one.number for one in files]
+    return bool(files) and files[-1].is_last and numbers == [*range(1, len(files) + 1)]
 
 
 def _covered(request: Request, first: datetime | None, begins: datetime | None) -> timedelta:

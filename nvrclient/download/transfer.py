@@ -19,6 +19,7 @@ from nvrclient.errors import (
     ConnectionFailedError,
     DownloadError,
     NVRError,
+    ProtocolError,
     RecorderBusyError,
     SessionLimitError,
     TruncatedDownloadError,
@@ -152,11 +153,24 @@ class Transfer:
             if self._reader.finished or self._body is None:
                 return None
             piece = await self._read(self._body)
-            if piece:
-                self._idle = STALLS * self._connection.options.stall_timeout
-                self._events.extend(self._reader.feed(piece))
+            try:
+                if piece:
+                    self._idle = STALLS * self._connection.options.stall_timeout
+                    self._events.extend(self._reader.feed(piece))
+                else:
+                    self._reader.close()
+            except DownloadError as error:
+                told: NVRError = type(error)(f"{self.request}: {error}")
+            except ProtocolError as error:
+                told = ProtocolError(
+                    f"{self.request}: {error}",
+                    reading=error.reading,
+                    offset=error.offset,
+                    head=error.head,
+                )
             else:
-                self._reader.close()
+                continue
+            raise told
         return self._events.popleft()
 
     async def _read(self, body: Body) -> bytes:
@@ -170,8 +184,6 @@ class Transfer:
             broken = f"not a byte came for {self._idle:g} s"
         except ConnectionFailedError as error:
             broken = str(error)
-            if not self._connection.is_open:
-                broken = "the session was closed meanwhile"
         raise TruncatedDownloadError(f"{self.request}: {broken}")
 
     def _refused(self, refused: Refused) -> None:

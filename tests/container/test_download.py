@@ -198,7 +198,8 @@ def test_a_status_of_zeros_is_none() -> None:
 
 
 BROKEN: dict[str, tuple[bytes, type[NVRError], str]] = {
-    "nothing": (b"", ProtocolError, "empty"),
+    "nothing": (b"", TruncatedDownloadError, "before its end"),
+    "the beginning of a part": (TWO_FILES[:20], TruncatedDownloadError, "before its end"),
     "a page": (b"<html>not now</html>", ProtocolError, "no parts"),
     "no end": (part(b"data", *named(f"{A}.tmp", "")), TruncatedDownloadError, "in the middle of"),
     "closing mark without an end": (
