@@ -175,7 +175,7 @@ class Fetcher:
         is_full = sum(lane.queued_bytes for lane in self._lanes) > MAX_AHEAD
         self._ask_again()
         for lane in sorted(self._lanes, key=lambda lane: lane.head() is not None):
-            if is_full and lane.head() is not None:
+            if is_full and not lane.is_behind:
                 continue
             if lane.wants_video(now) and not self._is_past_end(lane):
                 return lane, "video"

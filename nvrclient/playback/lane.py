@@ -279,7 +279,7 @@ class Lane:
             self.audio_quiet_for is not None and reached <= self.audio_quiet_for
         ):
             return self.is_over and reached is None
-        return self.sound.until is None or self.sound.until < reached
+        return self.sound.held > 0 or self.sound.until is None or self.sound.until < reached
 
     @property
     def video_until(self) -> datetime | None:
@@ -296,7 +296,8 @@ class Lane:
             return False
         if self.audio_quiet_for is not None and frame.time and frame.time <= self.audio_quiet_for:
             return False
-        return self.sound.until is None or frame.time is None or self.sound.until <= frame.time
+        until = self.sound.until
+        return self.sound.held > 0 or until is None or frame.time is None or until <= frame.time
 
     # Steps
 

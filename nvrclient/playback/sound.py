@@ -211,9 +211,13 @@ def _measured(answers: Sequence[RecordedAudio], before: int | None) -> int:
 
 
 def _can_be(rate: int, edges: Sequence[tuple[int, datetime]]) -> bool:
-    """Whether frames at a rate can lie between times that are stated in whole seconds."""
+    """Whether frames at a rate can lie between times that are stated in whole seconds.
+
+    An end may be the last frame's, not the one behind it.
+    """
+    frame = aac.SAMPLES_PER_FRAME / rate
     for (first, since), (last, until) in combinations(edges, 2):
         stated = (until - since).total_seconds()
-        if abs((last - first) * aac.SAMPLES_PER_FRAME / rate - stated) > 1:
+        if abs((last - first) * frame - stated) > 1 + frame:
             return False
     return True

@@ -139,13 +139,14 @@ def play_under(readings: list[dict[str, Any]], clip: Clip, **more: Any) -> None:
 
 @pytest.mark.parametrize("name", VIDEOS)
 def test_every_reading_of_the_containers(name: str) -> None:
-    """Every value of any three switches meets every other: three GOPs of video, a picture of JPEG each."""
+    """Every value of any three switches meets every other, of two for H.265: GOPs of four pictures, or single JPEGs."""
     axes = CONTAINERS
     if (
         name == "jpeg"
     ):  # of one picture without padding, bytes behind it look like the end of a longer one
         axes = axes | {"trailing": (b"",)}
-    play_under(covering(axes, 3), brief(name, 4 if name != "jpeg" else 2))
+    strength = 3 if name in {"h264", "jpeg"} else 2  # what differs between codecs is not the layout
+    play_under(covering(axes, strength), brief(name, 4 if name != "jpeg" else 2))
 
 
 def test_every_reading_of_hidden_pictures() -> None:
