@@ -11,6 +11,7 @@ import pytest
 
 import nvrclient
 from nvrclient import Camera, CommandError, Session
+from nvrclient.commands.command import Command
 from tests.clock import run_simulated
 from tests.end_to_end.foreign import NO, OK, ForeignRecorder, Query
 from tests.end_to_end.servers import reply
@@ -156,6 +157,8 @@ def test_misuse_is_told_before_anything_is_sent() -> None:
                 await camera.save_preset(value)  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="-16…16"):
             camera.moving(17)
+        with pytest.raises(ValueError, match="x: 0…32, not 33"):  # as it was given
+            await camera.center_on(33, 0, mirror=True)
         assert len(recorder.asked) == before
 
     with_recorder(use)
@@ -170,6 +173,20 @@ def test_commands_ride_on_the_uid_of_the_live_stream() -> None:
                 for _, _, query in recorder.told:
                     assert (query["UID"], query["CH"]) in recorder.live
         assert nvr.stats.logins == 2
+
+    with_recorder(use)
+
+
+def test_the_uid_is_that_of_the_camera_among_several() -> None:
+    async def use(recorder: Recorder, nvr: Session) -> None:
+        one, two = nvr.camera(1), nvr.camera(2)
+        async with one.live("h264"), one.live("h264", shared=False):  # two UIDs
+            first = await two.live("h264")
+            async with two.live("h264", shared=False):
+                await first.aclose()
+                await two.move(1)
+                (_, _, query), *_ = recorder.told
+                assert (query["UID"], "2") in recorder.live
 
     with_recorder(use)
 
@@ -455,6 +472,24 @@ def test_a_lost_stop_is_sent_again() -> None:
     with_recorder(use, Cutting)
 
 
+def test_a_stop_that_did_not_go_out_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def use(recorder: Recorder, nvr: Session) -> None:
+        client = nvr._opened().client
+        get = client.get
+        failures = [nvrclient.ConnectionFailedError("no connection within 0.7 s")]
+
+        async def failing(command: Command, *args: Any, **options: Any) -> Any:
+            if command.name == "directctrl.cgi" and failures:
+                raise failures.pop()
+            return await get(command, *args, **options)
+
+        monkeypatch.setattr(client, "get", failing)
+        await nvr.camera(1).stop()
+        assert recorder.moves == [STOP]
+
+    with_recorder(use)
+
+
 def test_closing_the_session_stops_a_held_move() -> None:
     async def use(recorder: Recorder, nvr: Session) -> None:
         async with nvr.camera(1).moving(pan=5):
@@ -617,9 +652,15 @@ def test_a_recorder_that_wants_a_live_stream_gets_one_for_the_time_being() -> No
         assert nvr.stats.streams == 0
         await nvr.camera(2).move(3)  # it is known by now: no try without
         assert recorder.moves == ["PAN=1", "PAN=1", STOP, "PAN=2", "PAN=3"]
+        starts = recorder.starts("H264")
         async with camera.moving(pan=4):
             await asyncio.sleep(30)
         assert set(recorder.moves[5:-1]) == {"PAN=4"}
+        assert recorder.starts("H264") == starts + 1
+        await asyncio.sleep(11)
+        async with camera.live("h264"):
+            await camera.move(5)
+        assert recorder.live == set()  # the caller's served: none was borrowed
 
     with_recorder(use, WantsStream, stall_timeout=60.0)
 
