@@ -142,8 +142,9 @@ class Player:
             if lane is None:
                 return self._fetcher.told.popleft()
             item = lane.next_item()
-            if self._moved and not isinstance(item, Discontinuity):
-                return Discontinuity("seek", since=self._moved.pop(), until=item.time)
+            first = lane.head() if isinstance(item, Discontinuity) else item
+            if self._moved and first is not None:
+                return Discontinuity("seek", since=self._moved.pop(), until=first.time)
             if isinstance(item, Discontinuity) or (isinstance(item, VideoFrame) and not item.shown):
                 return self._give(lane)
             jump = isinstance(item, VideoFrame) and self._is_jump(lane, item)
