@@ -505,6 +505,7 @@ class Connection:
         lane: Lane = "commands",
         limit: int = MAX_REPLY,
         timeout: float | None = None,
+        fresh: bool = False,
     ) -> Reply:
         """Send a command that carries this UID; return the answer. Raises UidGoneError, and as `HttpClient.get`.
 
@@ -514,7 +515,7 @@ class Connection:
 
         async def send(command: Command, authorization: Authorization | None) -> Reply:
             return await self.client.get(
-                command, authorization, timeout=seconds, lane=lane, limit=limit
+                command, authorization, timeout=seconds, lane=lane, limit=limit, fresh=fresh
             )
 
         return await self._carry(make(slot.uid), slot, send)
@@ -533,8 +534,11 @@ class Connection:
 
         return await self._carry(make(slot.uid), slot, send)
 
-    async def command(self, command: Callable[[Uid], Command]) -> Reply:
-        """Send a command under any UID of the session, with one more login if that one is gone."""
+    async def command(self, command: Callable[[Uid], Command], *, once: bool = False) -> Reply:
+        """Send a command under any UID of the session, with one more login if that one is gone.
+
+        `once`: whatever happens to it, on a connection of its own, which no recorder has closed in the meantime.
+        """
         shown = command(Uid(""))
         for _ in range(2):
             slot = self._table.any()
@@ -542,7 +546,9 @@ class Connection:
                 async with self._uid_lock:
                     slot = self._table.any() or await self._obtain()
             try:
-                return await self.ask(command, slot)
+                return await self.ask(
+                    command, slot, lane="control" if once else "commands", fresh=once
+                )
             except UidGoneError:
                 continue
         raise CommandError(

@@ -244,7 +244,8 @@ class Session(Openable):
 
         `name` is bare ("status.cgi") or a path; `params` follow UID in the order given, and may repeat. The same
         command is sent at most once in `command_interval` seconds; callers that send it together share one answer.
-        Raises CommandError, SessionLimitError, ConnectionFailedError, ProtocolError; ValueError for what no URL can hold.
+        Raises CommandError (``status`` None: it went out and no answer came; it may have been done, and is not sent again),
+        SessionLimitError, ConnectionFailedError, ProtocolError; ValueError for what no URL can hold.
         """
         connection = self._opened()
         pairs = [(str(key), str(value)) for key, value in _pairs(params)]
@@ -266,7 +267,8 @@ class Session(Openable):
             )
 
         async def ask() -> bytes:
-            reply = await connection.command(command)
+            # What it does is not known here, so it goes out once: it may reboot the recorder.
+            reply = await connection.command(command, once=True)
             check(Command(bare, tuple(pairs)), reply)
             return reply.body
 

@@ -487,3 +487,22 @@ async def test_rows_40_to_45_bad_parts_cost_no_other() -> None:
     assert stats.malformed >= 3
     assert stats.ignored["content type"] == 1
     assert stats.frames_received == 5 + sum(stats.dropped.values())
+
+
+async def test_row_12_a_command_that_may_have_been_done_is_not_sent_again() -> None:
+    done = 0
+
+    async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
+        nonlocal done
+        if b"reboot.cgi" in request:
+            done += 1
+            writer.transport.abort()
+            return
+        writer.write(logs_in(request) or b"")
+
+    async with serving(answer) as (url, _), nvrclient.connect(url, "ADMIN", PASSWORD) as nvr:
+        await nvr.command("status.cgi", {"PC": "AS60"})  # its connection is used again
+        with pytest.raises(nvrclient.CommandError, match="may have been") as caught:
+            await nvr.command("reboot.cgi")
+    assert caught.value.status is None
+    assert done == 1
