@@ -570,6 +570,16 @@ def test_zeros_a_camera_ends_its_pictures_with() -> None:
             assert not data[len(picture) - 8 :].strip(b"\0")
 
 
+@pytest.mark.parametrize("left", range(4, 15))
+def test_reserved_zeros_across_a_block(left: int) -> None:
+    """They are no final padding, even where the padding before them is miscounted."""
+    options = Options(stated_count=None, align=3, stated_align=0)
+    first = small(1)[0]
+    end = written([first], options)[1][0] + 24 + len(first)
+    sent = [first + b"\x11" * (4096 - left - end), *small(2)]
+    assert read(chunk(sent, options)) == [sent]
+
+
 def test_garbage_behind_a_full_block_without_a_count() -> None:
     """No zero says that the chunk is whole."""
     options = Options(stated_count=None, final=0)
