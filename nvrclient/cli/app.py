@@ -11,6 +11,7 @@ import nvrclient
 from nvrclient.cli.cameras import cameras
 from nvrclient.cli.demo import demo
 from nvrclient.cli.disks import disks
+from nvrclient.cli.download import download
 from nvrclient.cli.exits import EXIT_CODES, show_warning
 from nvrclient.cli.live import live
 from nvrclient.cli.logs import logs
@@ -27,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # it would show local variables, and with them passwords
 )
 
-for _command in (demo, simulate, cameras, live, play, ptz, logs, disks):
+for _command in (demo, simulate, cameras, live, play, download, ptz, logs, disks):
     app.command(epilog=EXIT_CODES)(_command)
 
 

@@ -17,6 +17,7 @@ from nvrclient.errors import (
     BufferOverflowError,
     CommandError,
     ConnectionFailedError,
+    DownloadError,
     NoRecordingError,
     NVRError,
     ProtocolError,
@@ -30,7 +31,7 @@ from nvrclient.errors import (
 EXIT_CODES = (
     "Exit codes: 0 done, also when Ctrl-C ends demo, simulate, live or play; 1 anything else; 2 usage;"
     " 3 no connection; 4 user name or password refused; 5 recorder busy or full;"
-    " 6 stream or media; 7 an answer that is an error or makes no sense; 8 nothing recorded there; 130 cut short by Ctrl-C."
+    " 6 stream or media; 7 an answer that is an error or makes no sense; 8 nothing recorded there; 9 a download that broke off or cannot be stored; 130 cut short by Ctrl-C."
 )
 
 USAGE, CONNECTION, INTERRUPTED = 2, 3, 130
@@ -47,6 +48,7 @@ _BY_KIND: tuple[tuple[type[NVRError], int], ...] = (
     (ProtocolError, 7),
     (CommandError, 7),
     (NoRecordingError, 8),
+    (DownloadError, 9),
 )
 
 

@@ -125,6 +125,7 @@ class Fetch:
                     self._found = True
                     return event
                 case FileData() as event:
+                    assert self.begun is not None
                     self.limits.count(self.request, data=len(event.data))
                     return event
                 case FileEnd() as event:

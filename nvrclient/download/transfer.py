@@ -145,7 +145,7 @@ class Transfer:
             self._refused(event)
             return False
         if event is not None:
-            self._events.append(event)
+            self._events.appendleft(event)
         return True
 
     async def _next(self) -> FileEvent | None:
