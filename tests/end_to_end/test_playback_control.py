@@ -336,6 +336,24 @@ def test_steps_as_the_specification_draws_them() -> None:
     run_simulated(scenario())
 
 
+def test_a_pause_while_an_answer_is_under_way() -> None:
+    """What it brings is not taken, so the recorder is told where to go on: before the pause, not in the steps."""
+
+    async def scenario() -> None:
+        recorder = recorder_of(numbered_gops(9))
+        async with playing(recorder) as nvr:
+            async with nvr.camera(1).playback(at(0), speed=None) as playback:
+                await take(playback, 2)
+                await playback.pause()
+                steps = [await playback.next_frame() for _ in range(12)]
+                assert are(steps, pictures_of(recorder.recording(1).gops())[2:14])
+        told = sent(recorder)
+        paused = told.index(f"PAUSE {timef(at(0))}")
+        assert not any(one.startswith(("GOTODATE", "PAUSE")) for one in told[paused + 1 :]), told
+
+    run_simulated(scenario())
+
+
 @pytest.mark.parametrize("name", ["h264", "h265", "jpeg"])
 @pytest.mark.parametrize("start", StepStart)
 def test_twice_through_a_gop_boundary_and_back(name: str, start: StepStart) -> None:
