@@ -7,7 +7,7 @@ import re
 from nvrclient.commands.command import Command, Uid
 from nvrclient.frames import CameraStatus
 
-_LINE = re.compile(rb"^\s*CAM_CONNECT_0*([0-9]{1,3})CH\s*=\s*\"?([0-9])", re.MULTILINE)
+_LINE = re.compile(rb"(?:^|\r)[ \t]*CAM_CONNECT_0*([0-9]{1,3})CH\s*=\s*\"?([0-9])", re.MULTILINE)
 
 
 BARE = Command("as_getinfo.cgi", (("FILE", "2"),))

@@ -25,7 +25,7 @@ class DiskList:
     damaged: int
 
 
-_HEADER = re.compile(r"^\s*Disk\s*,\s*Capacity", re.IGNORECASE | re.MULTILINE)
+_HEADER = re.compile(r"(?:^|\r)[ \t]*Disk[ \t]*,[ \t]*Capacity", re.IGNORECASE | re.MULTILINE)
 _NAME = re.compile(r"[A-Z][A-Z0-9]{0,15}-[0-9]{1,3}")
 _SIZE = re.compile(r"([0-9]{1,9})\s*GB\s*((?:\([^()]{1,16}\)\s*)*)")
 _FLAG = re.compile(r"\(([^()]*)\)")

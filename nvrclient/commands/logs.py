@@ -50,11 +50,11 @@ def log_list(uid: Uid, log: LogKind) -> Command:
 _BETWEEN = r"\s*,\s*"
 _BEGINNING = re.compile(
     r'"\s*([0-9]{1,4})\s*"'
-    rf'{_BETWEEN}"\s*([0-9]{{4}}/[0-9]{{2}}/[0-9]{{2}}\s+[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}})\s*"'
+    rf'{_BETWEEN}"\s*([0-9]{{4}}/[0-9]{{1,2}}/[0-9]{{1,2}}\s+[0-9]{{1,2}}:[0-9]{{2}}:[0-9]{{2}})\s*"'
     rf'{_BETWEEN}"\s*([01])\s*"{_BETWEEN}(?=")'
 )
-_REST = re.compile(rf'"(.*?)"{_BETWEEN}"\s*GMT\s*([+-])([0-9]{{2}}):([0-9]{{2}})\s*"', re.DOTALL)
-_LINE_BREAK = re.compile(r"\s*[\r\n]+\s*")
+_REST = re.compile(rf'"(.*?)"{_BETWEEN}"\s*GMT\s*([+-])([0-9]{{1,2}}):([0-9]{{2}})\s*"', re.DOTALL)
+_LINE_BREAKS = re.compile(r"[\r\n]+")
 
 
 def parse_log(body: bytes, log: LogKind) -> LogList:
@@ -64,7 +64,7 @@ def parse_log(body: bytes, log: LogKind) -> LogList:
     answer is no such log at all.
     """
     text = body.decode("utf-8", "replace")
-    count = re.search(rf"\b{log.key}_NO\s*=\s*\"?\s*([0-9]{{1,9}})", text)
+    count = re.search(rf"\b{log.key}_NO\s*=[\s\"]*([0-9]{{1,9}})", text)
     start = re.search(rf"\b{log.key}\s*=", text)
     if start is None and count is None:
         raise ProtocolError(
@@ -116,8 +116,13 @@ def _entry(beginning: re.Match[str], rest: re.Match[str]) -> LogEntry | None:
         local_time=local,
         zone=zone,
         summer_time=summer == "1",
-        kind=_LINE_BREAK.sub(" ", kind),
+        kind=_in_one_line(kind),
     )
+
+
+def _in_one_line(text: str) -> str:
+    lines = _LINE_BREAKS.split(text)
+    return " ".join(line.strip() for line in lines) if len(lines) > 1 else text
 
 
 def _zone(sign: str, hours: int, minutes: int) -> tzinfo:
