@@ -94,7 +94,7 @@ def read_as(recorder: SimulatedRecorder, readings: PlaybackReadings) -> None:
 
 
 def run_many(work: Coroutine[Any, Any, object]) -> None:
-    """Run `work` on a simulated clock without asyncio's debug mode, which takes half of the time of many sessions."""
+    """Run `work` on a simulated clock without asyncio's debug mode, which takes half of the time."""
     with asyncio.Runner(loop_factory=SimulatedClockLoop) as runner:
         runner.run(work)
 

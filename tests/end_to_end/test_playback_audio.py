@@ -28,7 +28,6 @@ from nvrclient.simulator import (
     SizeRow,
     ZoneBits,
 )
-from tests.clock import run_simulated
 from tests.end_to_end.media import decode_aac
 from tests.end_to_end.recordings import (
     BEGIN,
@@ -194,7 +193,7 @@ def test_aac_decodes_with_the_configuration_it_comes_with(name: str) -> None:
             assert frame.time is not None
             assert abs(frame.time - (at(0) + number * length)) < timedelta(milliseconds=2)
 
-    run_simulated(scenario())
+    run_many(scenario())
 
 
 def test_sound_begins_with_the_start_and_goes_on_after_a_seek_and_a_pause() -> None:
@@ -221,7 +220,7 @@ def test_sound_begins_with_the_start_and_goes_on_after_a_seek_and_a_pause() -> N
                 assert at(12) - last < timedelta(seconds=0.07)
                 assert adds_up(playback.stats)
 
-    run_simulated(scenario())
+    run_many(scenario())
 
 
 def first_time(items: list[Any]) -> Any:
@@ -238,7 +237,7 @@ def test_row_63_a_camera_without_sound_plays_its_pictures(nothing: Nothing) -> N
         assert are(frames_of(items), pictures_of(recorder.recording(1).gops()))
         assert heard(items) == []
 
-    run_simulated(scenario())
+    run_many(scenario())
 
 
 def test_row_63_sound_and_codec_change_inside() -> None:
@@ -270,7 +269,7 @@ def test_row_63_sound_and_codec_change_inside() -> None:
         reasons = [item.reason for item in items if isinstance(item, Discontinuity)]
         assert reasons == ["format", "gap"]
 
-    run_simulated(scenario())
+    run_many(scenario())
 
 
 def damaged(body: bytes) -> bytes:
@@ -294,7 +293,7 @@ def test_row_62_damaged_sound_costs_no_picture() -> None:
         losses = [item for item in items if isinstance(item, Discontinuity)]
         assert [loss.reason for loss in losses] == ["loss"]
 
-    run_simulated(scenario())
+    run_many(scenario())
 
 
 def test_sound_is_not_asked_for_in_reverse_fast_motion_and_steps() -> None:
@@ -316,4 +315,4 @@ def test_sound_is_not_asked_for_in_reverse_fast_motion_and_steps() -> None:
                 items = [await anext(playback) for _ in range(12)]
                 assert heard(items)
 
-    run_simulated(scenario())
+    run_many(scenario())

@@ -37,7 +37,7 @@ from nvrclient.simulator import (
     StepStart,
     Unit,
 )
-from tests.clock import SimulatedClockLoop, run_simulated
+from tests.clock import SimulatedClockLoop
 from tests.end_to_end.recordings import (
     BEGIN,
     adds_up,
@@ -333,7 +333,7 @@ def test_steps_as_the_specification_draws_them() -> None:
         }
         assert not any(one.startswith(("GOTODATE", "PLAY")) for one in told)
 
-    run_simulated(scenario())
+    run_many(scenario())
 
 
 def test_a_pause_while_an_answer_is_under_way() -> None:
@@ -351,7 +351,7 @@ def test_a_pause_while_an_answer_is_under_way() -> None:
         paused = told.index(f"PAUSE {timef(at(0))}")
         assert not any(one.startswith(("GOTODATE", "PAUSE")) for one in told[paused + 1 :]), told
 
-    run_simulated(scenario())
+    run_many(scenario())
 
 
 @pytest.mark.parametrize("name", ["h264", "h265", "jpeg"])
@@ -362,7 +362,7 @@ def test_twice_through_a_gop_boundary_and_back(name: str, start: StepStart) -> N
     recording = recorded(clip, 6)
 
     async def scenario() -> None:
-        for too_soon in (None, Nothing.REPEAT, Nothing.NO_IMAGE):
+        for too_soon in (None, Nothing.NO_IMAGE):
             readings = PlaybackReadings(step_start=start, too_soon=too_soon)
             recorder = recorder_of(recording, readings=readings)
             async with playing(recorder) as nvr:
@@ -380,7 +380,7 @@ def test_twice_through_a_gop_boundary_and_back(name: str, start: StepStart) -> N
                     assert seconds_of(await take(playback, 3)) == [1.75, 2.0, 2.25]
                     assert adds_up(playback.stats)
 
-    run_simulated(scenario())
+    run_many(scenario())
 
 
 def test_steps_end_where_the_recording_does() -> None:
@@ -401,7 +401,7 @@ def test_steps_end_where_the_recording_does() -> None:
                     assert seconds_of([await playback.previous_frame()]) == [1.5]
                     await playback.seek(at(0))
 
-    run_simulated(scenario())
+    run_many(scenario())
 
 
 @pytest.mark.parametrize("command", ["pause", "step", "reverse", "fast_forward", "fast_reverse"])
@@ -434,7 +434,7 @@ def test_the_time_told_is_of_the_picture_last_given(command: str) -> None:
         if command == "step":
             assert told[1] == f"NEXTFRAME {timef(at(6.5), hundredths=True)}"
 
-    run_simulated(scenario())
+    run_many(scenario())
 
 
 # Fast
@@ -467,7 +467,7 @@ def test_fast_motion_leaves_gops_out_and_tells_no_gap() -> None:
                 first = seconds_of(frame for frame in frames if frame.keyframe)
                 assert first == sorted(first, reverse=True)
 
-    run_simulated(scenario())
+    run_many(scenario())
 
 
 # Every order
@@ -650,7 +650,7 @@ def test_what_one_playback_does_changes_no_picture_of_another() -> None:
             assert len(recorder.uids) == 5
             assert recorder.logins == 5
 
-    run_simulated(scenario())
+    run_many(scenario())
 
 
 def test_sixteen_cameras_in_step_on_one_uid() -> None:
@@ -682,7 +682,7 @@ def test_sixteen_cameras_in_step_on_one_uid() -> None:
             masks = [dict(r.params)["MASK"] for r in recorder.requests if "MASK" in dict(r.params)]
             assert masks == ["1" * 16]
 
-    run_simulated(scenario())
+    run_many(scenario())
 
 
 def test_cameras_in_step_turn_together() -> None:
@@ -701,4 +701,4 @@ def test_cameras_in_step_turn_together() -> None:
                     assert are(own[-len(gops) * len(gops[0].pictures) :], pictures_of(gops)), camera
                 assert adds_up(playback.stats)
 
-    run_simulated(scenario())
+    run_many(scenario())

@@ -30,6 +30,7 @@ from tests.end_to_end.recordings import (
     seconds_of,
     sent,
     take,
+    timef,
 )
 from tests.secrets import PASSWORD
 
@@ -275,6 +276,24 @@ def test_row_61_every_gop_once_whatever_breaks_between_them(
         assert are(frames, pictures_of(recorder.recording(1).gops()))
         assert rises(frames)
         assert {item.reason for item in items if isinstance(item, Discontinuity)} <= {"reconnect"}
+
+    run_simulated(scenario())
+
+
+def test_row_61_it_goes_on_where_it_was_and_not_from_the_beginning() -> None:
+    async def scenario() -> None:
+        recorder = recorder_of(numbered_gops(40))
+        async with playing(recorder) as nvr:
+            async with nvr.camera(1).playback(at(0), speed=None) as playback:
+                await take(playback, 80)
+                since = len(recorder.requests)
+                recorder.forget_uids()
+                assert seconds_of(await take(playback, 8))[-1] == 21.75
+        told = sent(recorder, since)
+        places = [one for one in told if one.startswith("GOTODATE")]
+        assert len(places) == 1
+        assert timef(at(19)) <= places[0].split()[1] <= timef(at(21))
+        assert told.count("camera.cgi") < 8
 
     run_simulated(scenario())
 

@@ -209,7 +209,7 @@ def test_it_begins_with_the_gop_that_holds_the_start(landing: Landing, second: f
         assert [frame.shown for frame in frames] == [time >= second for time in seconds_of(frames)]
         assert frames[0].keyframe
 
-    run_simulated(scenario())
+    run_many(scenario())
 
 
 @pytest.mark.parametrize("where", PlayStart)
@@ -227,7 +227,7 @@ def test_without_a_start_it_begins_where_the_recorder_does(where: PlayStart) -> 
         assert all(frame.shown for frame in frames)
         assert [told for told in sent(recorder) if told.startswith("PLAY")] == ["PLAY AS60_UNKNOWN"]
 
-    run_simulated(scenario())
+    run_many(scenario())
 
 
 @pytest.mark.parametrize("nothing", Nothing)
@@ -244,7 +244,7 @@ def test_row_60_the_end_of_the_recording_ends_the_loop(nothing: Nothing) -> None
         assert are(frames, pictures_of(recorder.recording(1).gops()))
         assert sent(recorder).count("camera.cgi") == 3 + 3
 
-    run_simulated(scenario())
+    run_many(scenario())
 
 
 def growing(monkeypatch: pytest.MonkeyPatch, until: float) -> SimulatedRecorder:
@@ -285,7 +285,7 @@ def test_row_60_near_the_live_edge_it_waits_for_what_is_still_recorded(
                 assert len(answers) >= 3
         assert are(frames, pictures_of(recorder.recording(1).gops(at(97), at(120))))
 
-    run_simulated(scenario())
+    run_many(scenario())
 
 
 def test_far_from_the_live_edge_the_end_is_not_waited_for() -> None:
@@ -296,7 +296,7 @@ def test_far_from_the_live_edge_the_end_is_not_waited_for() -> None:
                 await rest_of(playback)
                 assert asyncio.get_running_loop().time() - 1000 < 3
 
-    run_simulated(scenario())
+    run_many(scenario())
 
 
 @pytest.mark.parametrize("audio", [False, True])
@@ -318,7 +318,7 @@ def test_end_is_the_last_time_given(until: float, audio: bool) -> None:
         assert bool(sounds) is audio
         assert sent(recorder).count("camera.cgi") <= 4
 
-    run_simulated(scenario())
+    run_many(scenario())
 
 
 @pytest.mark.parametrize("nothing", Nothing)
@@ -340,7 +340,7 @@ def test_row_60_where_nothing_is_recorded(
                     await playback.seek(at(1))
                     assert seconds_of(await take(playback, 2)) == [1.0, 1.25]
 
-    run_simulated(scenario())
+    run_many(scenario())
 
 
 def test_row_61_a_gap_is_told_with_its_two_ends() -> None:
@@ -367,7 +367,7 @@ def test_row_61_a_gap_is_told_with_its_two_ends() -> None:
             places = [n for n, item in enumerate(items) if isinstance(item, Discontinuity)]
             assert places == [12, 21]
 
-    run_simulated(scenario())
+    run_many(scenario())
 
 
 def test_a_start_in_a_gap_begins_behind_it_and_tells_none() -> None:
@@ -384,7 +384,7 @@ def test_a_start_in_a_gap_begins_behind_it_and_tells_none() -> None:
             assert are(frames_of(items), pictures_of(recording.gops(at(30)))), landing
             assert len(items) == len(frames_of(items)), landing
 
-    run_simulated(scenario())
+    run_many(scenario())
 
 
 def test_row_60_a_repeated_gop_is_dropped_and_counted() -> None:
@@ -399,7 +399,7 @@ def test_row_60_a_repeated_gop_is_dropped_and_counted() -> None:
         assert stats.dropped["repeated"] == stats.frames_received - stats.frames_delivered > 0
         assert adds_up(stats)
 
-    run_simulated(scenario())
+    run_many(scenario())
 
 
 # Hidden pictures, long-term reference
@@ -434,7 +434,7 @@ def test_a_hidden_idr_comes_once_each_time_decoding_starts(name: str, every_answ
                     assert seconds_of(frames)[1] == (1.07 if every_answer else 0.53)
                 assert adds_up(playback.stats)
 
-    run_simulated(scenario())
+    run_many(scenario())
 
 
 def test_a_gop_without_an_idr_is_given_behind_those_it_leans_on() -> None:
@@ -457,7 +457,7 @@ def test_a_gop_without_an_idr_is_given_behind_those_it_leans_on() -> None:
                     assert [f.shown for f in frames] == [t >= second for t in seconds_of(frames)]
                     assert len(numbers(Codec.H264, [frame.data for frame in frames])) == len(frames)
 
-    run_simulated(scenario())
+    run_many(scenario())
 
 
 # What changes inside
@@ -495,7 +495,7 @@ def test_a_change_of_codec_is_told_before_its_first_picture() -> None:
             (22, Discontinuity("format", at(4.75), at(5))),
         ]
 
-    run_simulated(scenario())
+    run_many(scenario())
 
 
 @pytest.mark.parametrize("with_time", [True, False])
@@ -525,7 +525,7 @@ def test_row_61_summer_time_ends_inside_the_recording(bits: ZoneBits, with_time:
         if with_time:
             assert [frame.info.summer_time for frame in frames] == [True] * 12 + [False] * 12
 
-    run_simulated(scenario())
+    run_many(scenario())
 
 
 # When things are given and asked for
@@ -549,7 +549,7 @@ def test_pictures_are_given_at_the_pace_they_were_recorded(speed: float) -> None
         due = [n * 0.25 / speed for n in range(20)]  # a gap is not waited for
         assert [when - begun for _, when in given] == pytest.approx(due, abs=0.02)
 
-    run_simulated(scenario())
+    run_many(scenario())
 
 
 @pytest.mark.parametrize("name", ["h264", "jpeg"])
@@ -572,7 +572,7 @@ def test_the_next_gop_is_fetched_while_the_caller_is_busy_with_this_one(name: st
                 assert sent(recorder).count("camera.cgi") == 3 + ahead
                 assert adds_up(playback.stats)
 
-    run_simulated(scenario())
+    run_many(scenario())
 
 
 def recorder_gops(recorder: SimulatedRecorder) -> list[RecordedGop]:
@@ -595,7 +595,7 @@ def test_whole_gops() -> None:
             assert (gop.start, gop.end, gop.codec) == (stored.start, stored.end, stored.codec)
             assert (gop.info.frame_count, gop.info.frame_rate) == (30, 15)
 
-    run_simulated(scenario())
+    run_many(scenario())
 
 
 # A recorder as it comes
@@ -620,7 +620,7 @@ def test_the_recording_that_every_simulated_recorder_has(camera: int) -> None:
             assert (gaps[0].until - gaps[0].since).total_seconds() > 590  # type: ignore[operator]
             assert any(isinstance(item, AudioFrame) for item in items)
 
-    run_simulated(scenario())
+    run_many(scenario())
 
 
 # Misuse
