@@ -55,7 +55,8 @@ def requests(
     word = kind.upper() if audio or kind == "list" else f"{kind.upper()}VO"
     at = first.replace(second=0, microsecond=0)
     last = until.replace(second=0, microsecond=0)
-    last += _MINUTE if last < until else timedelta(0)
+    if last < until:
+        last = _time("end", last + _MINUTE)
     found: list[Request] = []
     while at < last:
         then = min(at + LONGEST, last)

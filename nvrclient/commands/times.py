@@ -15,7 +15,8 @@ def in_utc(when: datetime) -> datetime:
             f"{when.isoformat()} has no time zone; give it one: when.astimezone() for this computer's,"
             ' when.replace(tzinfo=ZoneInfo("Europe/Rome")) for another'
         )
-    utc = when.astimezone(UTC)
+    near = FIRST_YEAR - 1 <= when.year <= FIRST_YEAR + 100
+    utc = when.astimezone(UTC) if near else when  # the last hours of all years have no time in UTC
     if not FIRST_YEAR <= utc.year < FIRST_YEAR + 100:
         raise ValueError(
             f"{when.isoformat()}: a recorder is asked for {FIRST_YEAR}…{FIRST_YEAR + 99}"

@@ -8,7 +8,8 @@ Each part of the multipart body carries, in any spelling, perhaps none of them::
 
 For each part, in this order: a status that is not 0 ends the download; X-Prev-Filename ends the open file under that
 name; X-Temp-FileName, if it differs from the open one, opens the next; then the body is appended. X-Prev-Filename
-without X-Temp-FileName is the end of the download: without it nothing is complete.
+with an empty X-Temp-FileName is the end of the download: without it nothing is complete. Where X-Temp-FileName is left out it
+may yet come in the next part, and what ends the answer ends the download.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ from typing import TypeAlias
 from nvrclient.container.parts import Event, MultipartParser, PartBegin, PartData
 from nvrclient.errors import DownloadError, ProtocolError, TruncatedDownloadError
 
-__all__ = ["DownloadReader", "FileBegin", "FileData", "FileEnd", "FileEvent", "Refused"]
+__all__ = ["DownloadReader", "FileBegin", "FileData", "FileEnd", "FileEvent", "Refused", "refusal"]
 
 _TEMPORARY = "x-temp-filename"
 _FINISHED = "x-prev-filename"
 _STATUS = ("x-recdata-satus", "x-recdata-status")
-_VALUE = re.compile(r"\s*(?:filename\s*=)?(.*)", re.IGNORECASE | re.DOTALL)
+_VALUE = re.compile(r"\s*(?:[a-z-]+\s*;\s*)?(?:filename\s*=)?([^;]*);?\s*", re.IGNORECASE)
+_NUMBER = re.compile(r"0*([0-9]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class FileEnd:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The recorder gives no data, and nothing follows: X-RecData-Satus as sent."""
+    """The recorder gives no data, and nothing follows: the number in X-RecData-Satus, or what it is if not a number."""
 
     status: str
 
@@ -74,6 +76,7 @@ class DownloadReader:
         self._parser = MultipartParser()
         self._open: str | None = None  # the open file's temporary name
         self._last_finished: str | None = None
+        self._unfollowed: str | None = None  # the name of a file behind which no other is named yet
         self._failure: ProtocolError | DownloadError | None = None
         self._head = b""
 
@@ -103,6 +106,8 @@ class DownloadReader:
         out: list[FileEvent] = []
         try:
             self._take(events, out)
+            if self._parser.is_closed and self._unfollowed is not None:
+                self._follow(out, last=True)
             if broken is not None and not self.finished:
                 raise self._damaged(broken)
         except (ProtocolError, DownloadError) as error:
@@ -111,12 +116,15 @@ class DownloadReader:
                 raise
         return out
 
-    def close(self) -> None:
-        """Say that the answer has ended; raises unless it was complete."""
+    def close(self) -> list[FileEvent]:
+        """Say that the answer has ended, and return what that completes; raises unless it was complete."""
         if self._failure is not None:
             raise self._failure
+        out: list[FileEvent] = []
+        if self._unfollowed is not None:
+            self._follow(out, last=True)
         if self.finished:
-            return
+            return out
         self._parser.close()
         if not b"--".startswith(self._head.lstrip(b"\r\n")[:2]):
             raise ProtocolError(
@@ -140,14 +148,20 @@ class DownloadReader:
                 self._part(event.headers, out)
 
     def _part(self, headers: Mapping[str, str], out: list[FileEvent]) -> None:
-        status = next(
-            (value for name in _STATUS if (value := _value(headers, name)).strip("0")), ""
-        )
-        if status:
+        if status := refusal(headers):
+            if self._unfollowed is not None:
+                self._follow(out, last=False)
             self.finished = True
             out.append(Refused(status))
             return
         finished, temporary = _value(headers, _FINISHED), _value(headers, _TEMPORARY)
+        if self._unfollowed is not None:
+            if finished == self._unfollowed:
+                finished = ""
+            if _TEMPORARY in headers:
+                self._follow(out, last=not temporary)
+                if self.finished:
+                    return
         # A header repeated in a file's later parts still names the file before it.
         repeated = bool(temporary) and (temporary, finished) == (self._open, self._last_finished)
         if finished and not repeated:
@@ -155,9 +169,9 @@ class DownloadReader:
                 raise DownloadError(
                     f"the recorder ends a file, {finished[:80]!a}, that it did not begin"
                 )
-            self.finished = not temporary
-            self._open, self._last_finished = None, finished
-            out.append(FileEnd(finished, self.finished))
+            self._open, self._last_finished, self._unfollowed = None, finished, finished
+            if temporary or _TEMPORARY in headers:
+                self._follow(out, last=not temporary)
         if temporary and temporary != self._open:
             if self._open is not None:
                 raise TruncatedDownloadError(
@@ -166,13 +180,30 @@ class DownloadReader:
             self._open = temporary
             out.append(FileBegin(temporary))
 
+    def _follow(self, out: list[FileEvent], *, last: bool) -> None:
+        """It is known whether a file follows the one that ended."""
+        assert self._unfollowed is not None
+        out.append(FileEnd(self._unfollowed, last))
+        self._unfollowed, self.finished = None, last
+
     def _damaged(self, error: ProtocolError) -> ProtocolError | DownloadError:
         if not self._parser.parts and self._open is None:
             return error
         return TruncatedDownloadError(f"the answer is damaged at byte {error.offset}: {error}")
 
 
+def refusal(headers: Mapping[str, str]) -> str:
+    """Return the status in these headers, as `Refused` has it; empty where it is 0 or there is none."""
+    return next((value for name in _STATUS if (value := _status(_value(headers, name)))), "")
+
+
 def _value(headers: Mapping[str, str], name: str) -> str:
     """Return a header's value: what stands behind ``filename =``, quoted or not; empty if there is none."""
     found = _VALUE.fullmatch(headers.get(name, ""))
-    return found[1].strip().strip('"').strip() if found else ""
+    return found[1].strip().strip("\"'").strip() if found else headers.get(name, "")
+
+
+def _status(value: str) -> str:
+    """Return a status without zeros before it and words behind it, empty for 0; as sent if it is no number."""
+    number = _NUMBER.match(value)
+    return number[1] if number is not None and number[0] else value

@@ -52,6 +52,11 @@ class MultipartParser(Reader[Event]):
         super().__init__(_MAX_BYTES)
         self._left = 0
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the closing mark has come."""
+        return self._state is State.SEEK
+
     def _headerless(self, body: int, out: list[Event]) -> int:
         head = Head({}, None)
         self._begin(head, b"", out)

@@ -216,13 +216,16 @@ class Folder:
             fd = self._open_at(MANIFEST, _OLD)
         except FileNotFoundError:
             return Manifest()
-        with os.fdopen(fd, "rb") as file:
+        try:
             found = os.fstat(fd)
             if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_MANIFEST:
                 raise DownloadError(
                     f"download: {self.path / MANIFEST} is no file, or too large; move it away"
                 )
-            return parse_manifest(file.read(found.st_size))
+            with os.fdopen(fd, "rb", closefd=False) as file:
+                return parse_manifest(file.read(found.st_size))
+        finally:
+            os.close(fd)
 
     def _change_manifest(self, change: Callable[[Manifest], object]) -> None:
         """Change the manifest, whole or not at all; the folder is ours alone meanwhile."""

@@ -124,7 +124,7 @@ def parse_manifest(data: bytes) -> Manifest:
         if content["form"] != FORM:
             raise ValueError
         return Manifest(map(_stored, content["files"]), map(_gap, content["gaps"]))
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         raise DownloadError(
             f"download: {MANIFEST} in the folder is not what a download wrote; move it away, or"
             " download into another folder"

@@ -100,6 +100,8 @@ class Store:
         """Return the files of a request: an earlier run's, or fetched, tried again where the answer breaks off."""
         tries = 0
         while True:
+            if not self._connection.is_open:
+                raise ConnectionFailedError(f"{request}: the session was closed meanwhile")
             earlier = await self._worker.run(self._folder.recall, request)
             if _are_all(earlier):
                 for one in earlier:
@@ -201,7 +203,7 @@ class Store:
         time = self._connection.loop.time()
         if now or time >= self._told_at + PROGRESS:
             self._told_at = time
-            self._progress(
+            told = self._progress(
                 DownloadProgress(
                     file,
                     self._bytes,
@@ -211,6 +213,9 @@ class Store:
                     finished,
                 )
             )
+            if asyncio.iscoroutine(told):
+                told.close()
+                raise TypeError("progress: a plain function, not an async one: nothing awaits it")
 
 
 def _are_all(files: Sequence[StoredFile]) -> bool:

@@ -13,7 +13,7 @@ from nvrclient.commands import download as commands
 from nvrclient.commands.command import Uid
 from nvrclient.commands.download import Request
 from nvrclient.connection import Connection, UidGoneError
-from nvrclient.container.download import DownloadReader, FileEvent, Refused
+from nvrclient.container.download import DownloadReader, FileEvent, Refused, refusal
 from nvrclient.errors import (
     CommandError,
     ConnectionFailedError,
@@ -138,6 +138,9 @@ class Transfer:
                 status=401,
             )
         check(command(Uid("")), body)
+        if status := refusal({name: values[0] for name, values in body.headers.items()}):
+            self._refused(Refused(status))  # an answer without parts may say so in its own headers
+            return False
         if body.status == 204 or body.headers.get("content-length") == ["0"]:
             return False
         event = await self._next()
@@ -158,7 +161,7 @@ class Transfer:
                     self._idle = STALLS * self._connection.options.stall_timeout
                     self._events.extend(self._reader.feed(piece))
                 else:
-                    self._reader.close()
+                    self._events.extend(self._reader.close())
             except DownloadError as error:
                 told: NVRError = type(error)(f"{self.request}: {error}")
             except ProtocolError as error:
@@ -199,6 +202,10 @@ class Transfer:
                 error = UnsupportedMediaError(
                     f"{self.request}: recorded in a codec that MP4 cannot hold (JPEG); download kind="
                     '"n3", or play it'
+                )
+            case "3" if self._reader.open_file is not None:
+                error = TruncatedDownloadError(
+                    f"{self.request}: the recorder has no place for it any more, in the middle of a file"
                 )
             case "3":
                 error = RecorderBusyError(
