@@ -38,7 +38,7 @@ def parse_disks(body: bytes, zone: tzinfo | None) -> DiskList:
     The times are the recorder's local time: aware with its `zone`, naive without. Raises ProtocolError where the
     answer is no list of disks.
     """
-    text = body.decode("utf-8", "replace")
+    text = body.decode("utf-8-sig", "replace")
     disks: list[Disk] = []
     damaged = 0
     for line in re.split(r"[\r\n]+", text):

@@ -25,6 +25,9 @@ MAX_BYTES_PER_HOUR = 64 << 30
 """Bytes of an hour asked for, where `max_bytes` does not say: 150 Mbit/s, several times what a 4K camera sends."""
 
 
+_PASSED_OVER = "this file was passed over: read each before asking for the next"
+
+
 class Limits:
     """What a download may bring at most; `count` what it brings."""
 
@@ -282,11 +285,13 @@ class IncomingFile:
         if self.name is not None:
             raise StopAsyncIteration
         if fetch.file != self._number or (fetch.begun is None and not fetch.closed):
-            raise RuntimeError("this file was passed over: read each before asking for the next")
+            raise RuntimeError(_PASSED_OVER)
         event = await fetch.next()
         if isinstance(event, FileData):
             self.bytes += len(event.data)
             return event.data
+        if event is None:  # the download has ended
+            raise RuntimeError(_PASSED_OVER)
         assert isinstance(event, FileEnd)
         self.name, self.sent_name, self.is_last = fetch.name, event.name, event.last
         raise StopAsyncIteration

@@ -14,7 +14,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -104,15 +104,16 @@ class Folder:
             self._lock(self._part)
         self._digest, self._size = hashlib.sha256(), 0
 
-    def write(self, data: bytes) -> None:
+    def write(self, pieces: Sequence[bytes]) -> None:
         """Append to the file."""
         assert self._part is not None
         with self._told(f"writing {self._part_name}"):
-            view = memoryview(data)
-            while view:
-                view = view[os.write(self._part, view) :]
-            self._digest.update(data)
-            self._size += len(data)
+            for piece in pieces:
+                left = memoryview(piece)
+                while left:
+                    left = left[os.write(self._part, left) :]
+                self._digest.update(piece)
+                self._size += len(piece)
 
     def finish(self, wanted: StoredFile) -> StoredFile:
         """Give the file its final name, ``wanted.file`` or the first free one like it, and put it down in the manifest."""
@@ -121,6 +122,10 @@ class Folder:
         with self._told(f"storing {wanted.file}"):
             os.fsync(self._part)
             with self._alone():
+                if not os.path.samestat(os.fstat(self._part), self._stat(part)):
+                    raise DownloadError(
+                        f"download: {self.path / part} was replaced by something else meanwhile"
+                    )
                 while True:
                     name = free_name(wanted.file, self._exists)
                     stored = replace(

@@ -173,6 +173,45 @@ def test_an_async_progress_is_refused(tmp_path: Path) -> None:
     run_simulated(run())
 
 
+def test_files_asked_for_their_bytes_after_the_download_has_ended() -> None:
+    async def run() -> None:
+        async with session(FilesRecorder(whole(AB))) as nvr:
+            async with nvr.camera(1).open_download(T, T + HOUR) as files:
+                for file in [file async for file in files]:
+                    with pytest.raises(RuntimeError, match="passed over"):
+                        await anext(file)
+
+    run_simulated(run())
+
+
+@pytest.mark.parametrize("link", [True, False])
+def test_a_part_that_another_replaces_gets_no_final_name(tmp_path: Path, *, link: bool) -> None:
+    class Swapping(FilesRecorder):
+        async def files(self, query: Query, writer: asyncio.StreamWriter) -> bytes | None:
+            data = whole(AB)
+            writer.write(data[:300])
+            while not (found := list(to.glob("*.part"))):
+                await asyncio.sleep(0.01)
+            found[0].unlink()
+            if link:
+                found[0].symlink_to(other)
+            else:
+                found[0].write_bytes(b"else")
+            return data[300:]
+
+    to, other = tmp_path / "to", tmp_path / "other"
+    other.write_bytes(b"other")
+
+    async def run() -> None:
+        async with session(Swapping()) as nvr:
+            with pytest.raises(DownloadError, match="replaced"):
+                await nvr.camera(1).download(T, T + HOUR, to)
+        assert not kept(to)
+        assert other.read_bytes() == b"other"
+
+    run_simulated(run())
+
+
 def test_a_session_closed_while_a_download_waits_to_try_again(tmp_path: Path) -> None:
     async def run() -> None:
         recorder = FilesRecorder(answer(part(b"fi", temporary=f"{A}.tmp", finished="")))
@@ -247,5 +286,13 @@ def test_numbers_without_their_zeros_are_read() -> None:
             (entry,) = await nvr.error_log()
             assert entry.time == datetime(2024, 4, 5, 12, 35, tzinfo=UTC)
             assert entry.zone.utcoffset(None) == -timedelta(hours=3, minutes=30)
+
+    run_simulated(run())
+
+
+def test_a_byte_order_mark_before_the_first_disk() -> None:
+    async def run() -> None:
+        async with session(Telling(b"\xef\xbb\xbfMAIN-1,4001GB,3710GB,,,,,,\r\n")) as nvr:
+            assert [disk.name for disk in await nvr.disks()] == ["MAIN-1"]
 
     run_simulated(run())
