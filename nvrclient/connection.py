@@ -136,7 +136,7 @@ class Connection:
         self.rtp_ports_used: set[int] = set()
         self._next_rtp_port = 0  # index in the range
         self.pace = Pace(self, options.command_interval)
-        self.download_turns = Turns(MAX_DOWNLOADS)
+        self.download_turns = Turns(min(MAX_DOWNLOADS, options.max_uids))
         self._closing: asyncio.Task[None] | None = None
         self.loop = asyncio.get_running_loop()
         self._pid = os.getpid()

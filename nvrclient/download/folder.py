@@ -14,6 +14,7 @@ import errno
 import hashlib
 import os
 import stat
+import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -37,6 +38,10 @@ try:
     import fcntl
 except ImportError:  # Windows: two programs that download into one folder are not told apart there
     fcntl = None
+
+LOCK_TIME = 10.0
+"""Seconds for which another program may keep the folder locked: it does so to name one file. One that hangs, or is
+stopped, must not hang this one, nor its being cancelled."""
 
 _AT = os.open in os.supports_dir_fd and os.link in os.supports_dir_fd
 _NEW = (
@@ -202,14 +207,29 @@ class Folder:
         except OSError:  # no locks on this disk
             return
 
+    def _lock_folder(self) -> bool:
+        """Lock the folder; False where there are no locks. Raises DownloadError where another keeps it locked."""
+        if fcntl is None or self._fd is None:
+            return False
+        until = time.monotonic() + LOCK_TIME
+        while True:
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise DownloadError(
+                        f"download: another program keeps {self.path} locked"
+                    ) from None
+                time.sleep(0.01)
+            except OSError:
+                return False
+            else:
+                return True
+
     @contextmanager
     def _alone(self) -> Generator[None]:
         """Keep other downloads into this folder, in any process, from naming files and writing the manifest."""
-        locked = False
-        if fcntl is not None and self._fd is not None:
-            with suppress(OSError):  # no locks on this disk
-                fcntl.flock(self._fd, fcntl.LOCK_EX)
-                locked = True
+        locked = self._lock_folder()
         try:
             yield
         finally:

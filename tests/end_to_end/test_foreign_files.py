@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import os
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from nvrclient import (
     RecorderBusyError,
     UnsupportedMediaError,
 )
+from nvrclient.download import folder
 from tests.clock import run_simulated
 from tests.end_to_end.foreign import Query
 from tests.end_to_end.foreign_files import (
@@ -208,6 +211,32 @@ def test_a_part_that_another_replaces_gets_no_final_name(tmp_path: Path, *, link
                 await nvr.camera(1).download(T, T + HOUR, to)
         assert not kept(to)
         assert other.read_bytes() == b"other"
+
+    run_simulated(run())
+
+
+def test_a_folder_that_another_program_keeps_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends: a thread that waited for ever could not be cancelled, and would hold up the interpreter's end."""
+    monkeypatch.setattr(folder, "LOCK_TIME", 0.05)
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        download(tmp_path, whole(AB), error=DownloadError)
+    finally:
+        os.close(descriptor)
+    download(tmp_path, whole(AB))
+
+
+def test_a_session_of_one_uid_downloads_one_after_the_other(tmp_path: Path) -> None:
+    async def run() -> None:
+        recorder = FilesRecorder(whole(AB))
+        async with session(recorder, max_uids=1) as nvr:
+            await asyncio.gather(
+                *(nvr.camera(n).download(T, T + HOUR, tmp_path / f"{n}") for n in (1, 2, 3))
+            )
+        assert (recorder.most, len(recorder.downloads)) == (1, 3)
 
     run_simulated(run())
 
