@@ -39,7 +39,7 @@ logger = logging.getLogger("nvrclient.playback")
 PATIENCE = 1.0
 """Seconds that a control command waits for the answer under way, before it breaks it off."""
 
-PROBES = (2.0, 10.0)
+PROBES = (1.0, 10.0)
 """Seconds by which the recorder is sent further back, where what it gives first does not hold the time asked for."""
 
 RETURNED = len(PROBES) + 1

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal, TypeAlias
 
 from nvrclient.connection import Connection, UidGoneError
@@ -29,6 +28,7 @@ from nvrclient.playback.fetcher import Fetcher
 from nvrclient.playback.lane import Lane
 from nvrclient.playback.motion import Motion
 from nvrclient.playback.pacer import Pacer
+from nvrclient.playback.stepper import Stepper
 from nvrclient.stream import StreamStats
 
 State: TypeAlias = Literal[
@@ -45,9 +45,6 @@ State: TypeAlias = Literal[
 
 CLOSE_PATIENCE = 0.3
 """Seconds that closing waits for what is under way, before it breaks it off and sends STOP."""
-
-SEARCH = (2, 10, 60)
-"""Seconds before the picture shown from which the recorder is read forward, where it does not step back by itself."""
 
 JUMP = 2.0
 """Seconds between two items that are waited for at any rate; more is skipped where the recording has a gap."""
@@ -75,16 +72,15 @@ class Player:
         self._connection = connection
         self._deck = Deck(connection, cameras)
         self._fetcher = Fetcher(connection, self._deck, self.lanes, self.course, self._wake)
+        self._stepper = Stepper(connection, self._deck, self._fetcher, self.lanes, self._given)
         self._is_paused = False
         self._is_over = False
         self._control = asyncio.Lock()
         self._in_control = False
         self._controlling: asyncio.Task[None] | None = None  # the control call made last
         self._delivered = 0
-        self._again = 0  # pictures given again by steps
         self._found_any = False  # since it was sent somewhere
         self._moved: list[datetime | None] = []  # a move that is told with the next picture
-        self._shown_lane: Lane | None = None  # of the picture given last
         self._picture_at: float | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._paced: datetime | None = None  # the time of the item given last that was waited for
@@ -271,7 +267,7 @@ class Player:
         self._picture_at = self._connection.loop.time()
         if frame.shown:
             self.course.shown = frame
-            self._shown_lane = lane
+            self._stepper.shown_lane = lane
         self._fetcher.wake()
 
     async def _wait(self, timeout: float | None) -> None:
@@ -301,7 +297,7 @@ class Player:
         async def change() -> None:
             self.course.at, self.course.motion, self.course.steps = when, Motion.FORWARD, 1
             self._note_move()
-            self.course.shown = self._shown_lane = None
+            self.course.shown = self._stepper.shown_lane = None
             self._found_any = False
             self._aim(hold=False)
             await self._steer(None)
@@ -357,7 +353,7 @@ class Player:
         async def change() -> None:
             await self._pause()
             self._go_back()
-            step = self._step_forward if forward else self._step_back
+            step = self._stepper.forward if forward else self._stepper.back
             position = self.course.position
             assert position is not None
             try:
@@ -410,7 +406,7 @@ class Player:
         """Have the picture after the one given last come next: a turn may have left it out."""
         if self.course.shown is not None:
             for lane in self.lanes:
-                self._again += lane.go_back_to(self.course.shown)
+                self._stepper.again += lane.go_back_to(self.course.shown)
 
     def _note_move(self) -> None:
         """The next picture does not go on from the one given last: it is told."""
@@ -449,7 +445,7 @@ class Player:
         if not self._fetcher.is_placed:
             await self._steer(None)
         for lane in self.lanes:
-            await self._ask(lane, lambda lane=lane: lane.head() is not None)  # type: ignore[misc]
+            await self._stepper.ask(lane, lambda lane=lane: lane.head() is not None)  # type: ignore[misc]
         heads = [frame.time for lane in self.lanes if (frame := lane.head()) and frame.time]
         if not heads:
             raise NoRecordingError(f"{self}: nothing is recorded")
@@ -475,92 +471,6 @@ class Player:
             await self._deck.pause(position)
         self._is_paused = True
 
-    # Steps: a GOP is asked for only when the pictures of the one at hand are used up (3.1.4)
-
-    async def _step_forward(self, position: datetime) -> VideoFrame:
-        await self._deck.step(position, forward=True)
-        for lane in self.lanes:
-            if lane.next_shown(position) is None and True not in lane.exhausted:
-                await self._fetch_after(lane, position)
-        following = [
-            (frame.time, lane)
-            for lane in self.lanes
-            if (frame := lane.next_shown(position)) and frame.time
-        ]
-        if not following:
-            raise NoRecordingError(f"{self}: no picture after {position.isoformat()}")
-        lane = min(following, key=lambda one: one[0])[1]
-        frame = replace(lane.step_forward(position), shown=True)
-        self._given(lane, frame)
-        return frame
-
-    async def _step_back(self, position: datetime) -> VideoFrame:
-        await self._deck.step(position, forward=False)
-        for lane in self.lanes:
-            before_it = lane.shown_before(but_one=lane is self._shown_lane)
-            if before_it is None and False not in lane.exhausted:
-                await self._fetch_before(lane, position)
-        before: list[tuple[datetime, Lane, int]] = []
-        for lane in self.lanes:
-            index = lane.shown_before(but_one=lane is self._shown_lane)
-            if index is not None and lane.hand is not None:
-                before.append((lane.hand.gop.frames[index].time or position, lane, index))
-        if not before:
-            raise NoRecordingError(f"{self}: no picture before {position.isoformat()}")
-        if self._shown_lane is not None:
-            last = self._shown_lane.shown_before(but_one=False)
-            self._again += self._shown_lane.go_back(last)
-        _, lane, index = max(before, key=lambda one: one[0])
-        self._again += lane.go_back(index + 1) + 1
-        assert lane.hand is not None
-        frame = replace(lane.hand.gop.frames[index], shown=True)
-        self._given(lane, frame)
-        return frame
-
-    async def _fetch_after(self, lane: Lane, position: datetime) -> None:
-        """Fetch the next GOP with a picture to show, if there is one."""
-        lane.aim_step(position, forward=True, now=self._connection.loop.time())
-        await self._ask(lane, lambda: lane.next_shown(position) is not None)
-        if lane.next_shown(position) is None or lane.found_over_gap() is not None:
-            # Perhaps the recorder repeats itself, or leaves out what it thinks was given, until told where it is.
-            lane.aim_step(position, forward=True, now=self._connection.loop.time())
-            await self._fetcher.place_forward(position)
-            await self._ask(lane, lambda: lane.next_shown(position) is not None)
-            await self._deck.pause(position)
-        if lane.next_shown(position) is None:
-            lane.exhausted.add(True)
-
-    async def _fetch_before(self, lane: Lane, position: datetime) -> None:
-        """Fetch the GOP before the one at hand, if there is one, and take it in hand at its end."""
-        limit = lane.first_shown() or position
-        lane.aim_step(position, forward=False, now=self._connection.loop.time())
-        await self._ask(lane, lambda: lane.comes_before(limit))
-        beginnings: list[datetime] = []
-        if not lane.comes_before(limit):
-            beginnings = [position - timedelta(seconds=seconds) for seconds in SEARCH]
-        elif (found := lane.found_over_gap()) is not None:
-            beginnings = [found]  # perhaps the recorder left out what it thinks was given
-        for beginning in beginnings:
-            lane.aim_search(self._connection.loop.time())
-            await self._fetcher.place_forward(beginning)
-            await self._ask(lane, lambda: lane.reaches(limit))
-            lane.drop_from(limit)
-            await self._deck.pause(position)
-            if lane.comes_before(limit):
-                break
-        if lane.comes_before(limit):
-            self._again -= lane.take_in_hand(limit)
-            if lane is self._shown_lane:
-                self._shown_lane = None  # the picture shown now is behind the GOP at hand
-        else:
-            lane.exhausted.add(False)
-
-    async def _ask(self, lane: Lane, is_enough: Callable[[], bool]) -> None:
-        """Ask for GOPs until there is enough, or the recorder has no more."""
-        while not is_enough() and not lane.is_over:
-            await asyncio.sleep(max(0.0, lane.retry_at - self._connection.loop.time()))
-            await self._fetcher.fetch_video(lane)
-
     # What it tells of itself
 
     @property
@@ -581,25 +491,25 @@ class Player:
     @property
     def gop(self) -> Gop | None:
         """The GOP that the picture given last is in."""
-        lane = self._shown_lane or self.lanes[0]
+        lane = self._stepper.shown_lane or self.lanes[0]
         return lane.gop
 
     @property
     def format(self) -> VideoFormat | None:
         """What a decoder must know; of the camera whose picture was given last."""
-        return (self._shown_lane or self.lanes[0]).track.format
+        return (self._stepper.shown_lane or self.lanes[0]).track.format
 
     @property
     def codec(self) -> Codec | None:
         """The codec of the pictures; of the camera whose picture was given last."""
-        return (self._shown_lane or self.lanes[0]).track.codec
+        return (self._stepper.shown_lane or self.lanes[0]).track.codec
 
     @property
     def stats(self) -> StreamStats:
         """The counters as they stand."""
         fetcher, lanes = self._fetcher, self.lanes
         dropped: dict[str, int] = {}
-        received = self._again
+        received = self._stepper.again
         for lane in lanes:
             for track in (lane.track, lane.sound):
                 if track is not None:
