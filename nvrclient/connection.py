@@ -13,13 +13,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
-
-import anyio
 
 from nvrclient.answers import check
 from nvrclient.commands import digest, live, login
@@ -28,13 +26,13 @@ from nvrclient.credentials import Credentials
 from nvrclient.errors import (
     AuthenticationError,
     CommandError,
-    ConnectionFailedError,
     NVRError,
     SessionLimitError,
 )
 from nvrclient.frames import Codec
 from nvrclient.options import Options, Secret
 from nvrclient.pace import Pace
+from nvrclient.tasks import Tasks
 from nvrclient.transport.http import (
     MAX_REPLY,
     Address,
@@ -45,15 +43,12 @@ from nvrclient.transport.http import (
     Reply,
 )
 from nvrclient.turns import Turns
-from nvrclient.uids import UidSlot, UidTable
+from nvrclient.uids import UidGoneError, UidSlot, UidTable
 
 logger = logging.getLogger("nvrclient.connection")
 
 CLOSE_TIME = 1.5
 """Seconds for STOP and logout at the end; with the rest of closing it stays under 2 s whatever the peer does."""
-
-ANSWER_TIME = 0.5
-"""Seconds to wait for the answer to a START when its stream is closed already: then STOP is owed, or not."""
 
 RELOGIN_INTERVAL = 5.0
 """Seconds between logins after UIDs were lost: the first is made at once."""
@@ -76,12 +71,7 @@ KEEPALIVE_RETRY = 5.0
 MAX_STALE = 3
 """Nonces that may be stale in a row before a login is given up."""
 
-_T = TypeVar("_T")
 _A = TypeVar("_A", Reply, Body)
-
-
-class UidGoneError(Exception):
-    """The recorder no longer knows the UID. Never reaches a caller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +102,11 @@ class Closable(Protocol):
         ...
 
 
-class Connection:
+class Connection(Tasks):
     """See the module. `username` and `password` are used at dlogin.cgi only (and as the module says)."""
 
     def __init__(self, address: Address, username: str, password: Secret, options: Options) -> None:
+        super().__init__()
         self.address = address
         self.options = options
         self.client = HttpClient(address, verify=options.verify, http2=options.http2)
@@ -131,30 +122,15 @@ class Connection:
         self._login_lock = asyncio.Lock()
         self._lost_uids = 0  # since the last login
         self._last_relogin: float | None = None
-        self._tasks: set[asyncio.Task[Any]] = set()
         self._keepers: dict[UidSlot, asyncio.Task[None]] = {}
         self.rtp_ports_used: set[int] = set()
         self._next_rtp_port = 0  # index in the range
         self.pace = Pace(self, options.command_interval)
         self.download_turns = Turns(min(MAX_DOWNLOADS, options.max_uids))
         self._closing: asyncio.Task[None] | None = None
-        self.loop = asyncio.get_running_loop()
         self._pid = os.getpid()
 
-    # Tasks
-
-    def spawn(self, work: Coroutine[Any, Any, _T], name: str) -> asyncio.Task[_T]:
-        """Run `work` in a task of this connection, which holds it until it is done."""
-        task = self.loop.create_task(work, name=f"nvrclient {name}")
-        self._tasks.add(task)
-        task.add_done_callback(self._task_done)
-        return task
-
-    def _task_done(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        failure = None if task.cancelled() else task.exception()
-        if failure is not None and not isinstance(failure, NVRError | UidGoneError):
-            logger.error("task %r failed", task.get_name(), exc_info=failure)
+    # What it is
 
     def check_usable(self) -> None:
         """Raise RuntimeError where this is the wrong event loop or process, or the session is closed."""
@@ -202,37 +178,6 @@ class Connection:
         """Return the statistics as they stand."""
         return replace(self.stats, credentials_sent=self._credentials.sent)
 
-    async def shielded(self, work: Coroutine[Any, Any, _T], name: str) -> _T:
-        """Run `work` in a task that the caller's cancellation does not reach, and return what it returns."""
-        return await self.result(self.spawn(work, name))
-
-    async def result(self, task: asyncio.Task[_T]) -> _T:
-        """Wait for a task without handing it the caller's cancellation, or the caller the task's.
-
-        Raises ConnectionFailedError where the task was cancelled because the session was closed.
-        """
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            caller = asyncio.current_task()
-            if task.cancelled() and (caller is None or not caller.cancelling()):
-                raise ConnectionFailedError("the session was closed meanwhile") from None
-            raise
-
-    async def uninterrupted(self, work: Coroutine[Any, Any, _T], name: str) -> _T:
-        """Run `work` to its end also when cancelled meanwhile, `ANSWER_TIME` at most; then be cancelled.
-
-        For a command whose outcome decides what has to be undone.
-        """
-        task = self.spawn(work, name)
-        try:
-            return await self.result(task)
-        except asyncio.CancelledError:
-            with anyio.CancelScope(shield=True):
-                await asyncio.wait((task,), timeout=ANSWER_TIME)
-            task.cancel()
-            raise
-
     # Opening and closing
 
     async def open(self) -> None:
@@ -258,12 +203,7 @@ class Connection:
                 await _all(stream.aclose() for stream in tuple(self.streams))
                 async with self._login_lock:  # a login under way may still bring a UID to give back
                     await _all(self._log_out(slot) for slot in self._table)
-        mine = asyncio.current_task()
-        tasks = [task for task in self._tasks if task is not mine]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=0.3)
+        await self.end_tasks()
         await self.client.aclose()
 
     # UIDs

@@ -22,10 +22,12 @@ import anyio
 from nvrclient.answers import check
 from nvrclient.commands import control as commands
 from nvrclient.commands.command import Command, Uid
-from nvrclient.connection import ANSWER_TIME, Connection, UidGoneError
+from nvrclient.connection import Connection
 from nvrclient.errors import CommandError, ConnectionFailedError, NVRError
 from nvrclient.live import LiveStream
 from nvrclient.live.wanted import Wanted
+from nvrclient.tasks import ANSWER_TIME
+from nvrclient.uids import UidGoneError
 
 logger = logging.getLogger("nvrclient.control")
 

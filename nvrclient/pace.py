@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Protocol, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from nvrclient.tasks import Tasks
 
 _T = TypeVar("_T")
 
@@ -16,18 +18,6 @@ CONTROL_PATIENCE = 0.3
 
 KEPT = 60.0
 """Seconds for which it is remembered when a START was sent."""
-
-
-class Tasks(Protocol):
-    """Who holds the tasks: the connection."""
-
-    def spawn(self, work: Coroutine[Any, Any, _T], name: str) -> asyncio.Task[_T]:
-        """Run `work` in a task."""
-        ...
-
-    async def result(self, task: asyncio.Task[_T]) -> _T:
-        """Wait for a task that a caller's cancellation does not reach."""
-        ...
 
 
 class Pace:

@@ -24,6 +24,10 @@ MAX_UIDS = 16
 """UIDs on one recorder (1.3); past that it invalidates one, perhaps ours."""
 
 
+class UidGoneError(Exception):
+    """The recorder no longer knows the UID. Never reaches a caller."""
+
+
 class UidSlot:
     """One UID of ours and what it is used for.
 

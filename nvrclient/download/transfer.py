@@ -12,7 +12,7 @@ from nvrclient.answers import check
 from nvrclient.commands import download as commands
 from nvrclient.commands.command import Uid
 from nvrclient.commands.download import Request
-from nvrclient.connection import Connection, UidGoneError
+from nvrclient.connection import Connection
 from nvrclient.container.download import DownloadReader, FileEvent, Refused, refusal
 from nvrclient.errors import (
     CommandError,
@@ -27,7 +27,7 @@ from nvrclient.errors import (
 )
 from nvrclient.transport.http import Body
 from nvrclient.turns import Turn
-from nvrclient.uids import UidSlot
+from nvrclient.uids import UidGoneError, UidSlot
 
 logger = logging.getLogger("nvrclient.download")
 

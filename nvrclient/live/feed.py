@@ -21,7 +21,7 @@ from nvrclient.codec.audio import PAYLOAD_TYPE as AUDIO_PAYLOAD_TYPE
 from nvrclient.codec.demuxer import Demuxer
 from nvrclient.commands import live
 from nvrclient.commands.command import Command, Uid
-from nvrclient.connection import Connection, UidGoneError
+from nvrclient.connection import Connection
 from nvrclient.container.multipart import PartReader
 from nvrclient.errors import (
     CommandError,
@@ -35,7 +35,7 @@ from nvrclient.errors import (
 from nvrclient.frames import Codec
 from nvrclient.transport.http import Body
 from nvrclient.transport.udp import RtpReceiver
-from nvrclient.uids import UidSlot
+from nvrclient.uids import UidGoneError, UidSlot
 
 logger = logging.getLogger("nvrclient.live")
 

@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias
 import anyio
 
 from nvrclient.codec.demuxer import Demuxer
-from nvrclient.connection import Connection, UidGoneError
+from nvrclient.connection import Connection
 from nvrclient.errors import (
     AuthenticationError,
     CertificateMismatchError,
@@ -31,6 +31,7 @@ from nvrclient.frames import AudioFrame, Codec, StreamItem, VideoFrame
 from nvrclient.live.buffer import FrameBuffer
 from nvrclient.live.feed import Feed, HttpFeed, UdpFeed
 from nvrclient.live.wanted import Transport, Wanted
+from nvrclient.uids import UidGoneError
 
 logger = logging.getLogger("nvrclient.live")
 

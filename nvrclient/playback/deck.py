@@ -16,12 +16,12 @@ import anyio
 from nvrclient.answers import check
 from nvrclient.commands import playback as commands
 from nvrclient.commands.command import Command, Uid
-from nvrclient.connection import Connection, UidGoneError
+from nvrclient.connection import Connection
 from nvrclient.errors import CommandError, NVRError
 from nvrclient.playback.motion import Motion
 from nvrclient.registered import registered_cameras
 from nvrclient.transport.http import Reply
-from nvrclient.uids import UidSlot
+from nvrclient.uids import UidGoneError, UidSlot
 
 logger = logging.getLogger("nvrclient.playback")
 

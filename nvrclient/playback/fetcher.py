@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar
 
 from nvrclient.commands.times import FIRST_YEAR
-from nvrclient.connection import Connection, UidGoneError
+from nvrclient.connection import Connection
 from nvrclient.container.gop import GopAnswer, GopReader, RecordedGop
 from nvrclient.errors import (
     AuthenticationError,
@@ -33,6 +33,7 @@ from nvrclient.playback.course import Course
 from nvrclient.playback.deck import Deck
 from nvrclient.playback.lane import TRIES, Lane
 from nvrclient.playback.motion import Motion
+from nvrclient.uids import UidGoneError
 
 logger = logging.getLogger("nvrclient.playback")
 

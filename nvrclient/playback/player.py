@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Literal, TypeAlias
 
-from nvrclient.connection import Connection, UidGoneError
+from nvrclient.connection import Connection
 from nvrclient.errors import ConnectionFailedError, NoRecordingError
 from nvrclient.frames import (
     AudioFrame,
@@ -30,6 +30,7 @@ from nvrclient.playback.motion import Motion
 from nvrclient.playback.pacer import Pacer
 from nvrclient.playback.stepper import Stepper
 from nvrclient.stream import StreamStats
+from nvrclient.uids import UidGoneError
 
 State: TypeAlias = Literal[
     "starting",
