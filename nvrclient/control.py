@@ -37,6 +37,12 @@ HOLD_INTERVAL = 1.0
 STOP_TIME = 1.5
 """Seconds that leaving a held move may take, whatever the recorder does."""
 
+STOP_PATIENCE = 1.0
+"""Seconds that a stop waits for the answer to the command before it; a camera that moves comes first."""
+
+CLOSE_TIME = 1.2
+"""Seconds that a session being closed gives to a stop; the rest of its time is for logging out."""
+
 STOP_TRIES = (0.7, None)
 """Seconds for the answer to a stop, try by try; None: the session's timeout."""
 
@@ -60,7 +66,7 @@ class Controls:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self._newest: dict[int, asyncio.Task[None]] = {}  # command of each camera
+        self._newest: dict[int, Sending] = {}  # command of each camera
         self._borrowed: dict[int, _BorrowedStream] = {}
         self._needs_stream = False  # the recorder takes commands only on the UID of a live stream
 
@@ -80,27 +86,37 @@ class Controls:
         self.connection.check_usable()
         await self.connection.result(self.submit_stop(camera).task)
 
-    def submit(self, camera: int, make: Make, tries: tuple[float | None, ...] = (None,)) -> Sending:
+    def submit(
+        self,
+        camera: int,
+        make: Make,
+        tries: tuple[float | None, ...] = (None,),
+        patience: float | None = None,
+    ) -> Sending:
         """Send a command behind those of the same camera that were submitted before.
+
+        `patience`: seconds after which it goes out all the same. What was not sent by then is taken back.
 
         Raises ValueError or TypeError for what it cannot hold.
         """
         make(NOBODY)
-        sending = Sending()
-        work = self._send_behind(self._newest.get(camera), camera, make, tries, sending)
-        task = self.connection.spawn(work, f"control of camera {camera}")
-        sending.task = self._newest[camera] = task
+        sending = Sending(self._newest.get(camera))
+        work = self._send_behind(camera, make, tries, patience, sending)
+        sending.task = self.connection.spawn(work, f"control of camera {camera}")
+        self._newest[camera] = sending
 
-        def done(task: asyncio.Task[None]) -> None:
-            if self._newest.get(camera) is task:
+        def done(_task: asyncio.Task[None]) -> None:
+            if self._newest.get(camera) is sending:
                 del self._newest[camera]
 
-        task.add_done_callback(done)
+        sending.task.add_done_callback(done)
         return sending
 
     def submit_stop(self, camera: int) -> Sending:
         """Send a stop behind the commands of the same camera that were submitted before."""
-        return self.submit(camera, lambda uid: commands.stop(uid, camera), STOP_TRIES)
+        return self.submit(
+            camera, lambda uid: commands.stop(uid, camera), STOP_TRIES, STOP_PATIENCE
+        )
 
     async def outcome(self, sending: Sending) -> None:
         """Wait for a command's outcome; raises as `send`.
@@ -109,6 +125,12 @@ class Controls:
         """
         try:
             await self.connection.result(sending.task)
+        except ConnectionFailedError:
+            if sending.is_taken_back:
+                raise ConnectionFailedError(
+                    "camera control: a stop was asked for meanwhile, so the command was not sent"
+                ) from None
+            raise
         except asyncio.CancelledError:
             if sending.sent:
                 self.connection.loop.call_later(ANSWER_TIME, sending.task.cancel)
@@ -118,15 +140,16 @@ class Controls:
 
     async def _send_behind(
         self,
-        before: asyncio.Task[None] | None,
         camera: int,
         make: Make,
         tries: tuple[float | None, ...],
+        patience: float | None,
         sending: Sending,
     ) -> None:
-        if before is not None:
-            await asyncio.wait((before,))
-            del before  # or the chain of a joystick would grow
+        if sending.before is not None:
+            await asyncio.wait((sending.before.task,), timeout=patience)
+            sending.take_back_unsent()
+            sending.before = None  # or the chain of a joystick would grow
         for timeout in tries[:-1]:
             try:
                 return await self._send(camera, make, sending, timeout)
@@ -210,13 +233,23 @@ class Controls:
 class Sending:
     """A command on its way: its task, whether it may have reached the recorder, and whether a live stream was there."""
 
-    __slots__ = ("on_stream", "sent", "task")
+    __slots__ = ("before", "is_taken_back", "on_stream", "sent", "task")
 
     task: asyncio.Task[None]
 
-    def __init__(self) -> None:
+    def __init__(self, before: Sending | None) -> None:
+        self.before = before  # the command of the same camera that goes out first
         self.sent = False
+        self.is_taken_back = False
         self.on_stream = False
+
+    def take_back_unsent(self) -> None:
+        """Nothing that was submitted before, and has not gone out, goes out any more."""
+        before = self.before
+        while before is not None and not before.task.done():
+            if not before.sent:
+                before.is_taken_back = before.task.cancel()
+            before = before.before
 
 
 class _BorrowedStream:
@@ -304,7 +337,7 @@ class HeldMove:
 
     async def aclose(self) -> None:
         """Stop the camera; safe to repeat, bounded in time. The block goes on without moving it."""
-        await self._end()
+        await self._end(CLOSE_TIME)
 
     async def _hold(self) -> None:
         loop = self._controls.connection.loop
@@ -324,8 +357,8 @@ class HeldMove:
             else:
                 failing = False
 
-    async def _end(self) -> NVRError | None:
-        """Send a stop and wait for its answer; return why there was none."""
+    async def _end(self, patience: float = STOP_TIME) -> NVRError | None:
+        """Send a stop and wait for its answer, `patience` seconds at most; return why there was none."""
         if self._ended:
             return None
         self._ended = True
@@ -334,7 +367,7 @@ class HeldMove:
             self._holding.cancel()
         stop = self._controls.submit_stop(self._camera).task
         try:
-            await _outlast(stop)
+            await _outlast(stop, patience)
         finally:
             failure = _failure(stop, self._camera)
             if failure is not None:
@@ -349,10 +382,10 @@ def _may_be_done(error: BaseException) -> bool:
     )
 
 
-async def _outlast(task: asyncio.Task[None]) -> None:
-    """Wait until a task is done, `STOP_TIME` at most; a cancellation goes on afterwards, however often it came."""
+async def _outlast(task: asyncio.Task[None], seconds: float) -> None:
+    """Wait until a task is done, `seconds` at most; a cancellation goes on afterwards, however often it came."""
     loop = asyncio.get_running_loop()
-    until = loop.time() + STOP_TIME
+    until = loop.time() + seconds
     cancelled: asyncio.CancelledError | None = None
     with anyio.CancelScope(shield=True):
         while not task.done() and loop.time() < until:

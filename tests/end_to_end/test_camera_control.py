@@ -715,3 +715,44 @@ def test_a_full_recorder_is_no_refusal() -> None:
         assert recorder.asked_for("push") == 0
 
     with_recorder(use, Full)
+
+
+class Frozen(Recorder):
+    """Takes every move and answers none; a stop it answers."""
+
+    async def control(self, name: str, query: Query) -> bytes:
+        if query.get("PAN") != "0":
+            await asyncio.sleep(1000)
+        return OK
+
+
+def test_a_stop_waits_only_shortly_for_the_answer_to_a_move() -> None:
+    async def use(recorder: Recorder, nvr: Session) -> None:
+        camera = nvr.camera(1)
+        moves = [asyncio.create_task(camera.move(pan)) for pan in (5, 6, 7)]
+        await asyncio.sleep(0.1)
+        began = asyncio.get_running_loop().time()
+        await camera.stop()
+        assert asyncio.get_running_loop().time() - began < 1.5
+        assert recorder.moves == ["PAN=5", STOP]  # what had not gone out is taken back
+        results = await asyncio.gather(*moves, return_exceptions=True)
+        assert isinstance(results[0], CommandError)
+        assert results[0].status is None
+        for result in results[1:]:
+            assert isinstance(result, nvrclient.ConnectionFailedError)
+            assert "stop" in str(result)
+        await asyncio.sleep(30)
+        assert recorder.moves == ["PAN=5", STOP]
+
+    with_recorder(use, Frozen)
+
+
+def test_a_session_that_is_closed_stops_what_never_answered_and_logs_out() -> None:
+    async def use(recorder: Recorder, nvr: Session) -> None:
+        entering = asyncio.create_task(nvr.camera(1).moving(pan=5).__aenter__())
+        await asyncio.sleep(0.2)
+        await nvr.aclose()
+        await asyncio.gather(entering, return_exceptions=True)
+        assert recorder.moves == ["PAN=5", STOP]
+
+    with_recorder(use, Frozen)
