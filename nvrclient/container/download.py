@@ -38,7 +38,9 @@ class FileBegin:
     temporary: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(
+    slots=True
+)  # not frozen: it would take thrice as long to make, and a gigabyte has thousands
 class FileData:
     """The next bytes of the open file, never empty."""
 

@@ -14,6 +14,7 @@ from nvrclient.commands.command import Uid
 from nvrclient.commands.download import Request
 from nvrclient.connection import Connection
 from nvrclient.container.download import DownloadReader, FileEvent, Refused, refusal
+from nvrclient.download.stall import StallClock
 from nvrclient.errors import (
     CommandError,
     ConnectionFailedError,
@@ -59,7 +60,7 @@ class Transfer:
         self._body: Body | None = None
         self._reader = DownloadReader()
         self._events: deque[FileEvent] = deque()
-        self._idle = 0.0  # seconds without a byte that are one too many
+        self._clock = StallClock(PREPARING * connection.options.stall_timeout)
 
     async def open(self) -> bool:
         """Wait for the turn, send the command, and wait for the first file; False where nothing is recorded.
@@ -115,16 +116,14 @@ class Transfer:
     async def _begin(self) -> bool:
         """Send the command; return whether files follow."""
         command = partial(commands.download, request=self.request)
-        self._reader, self._idle = (
-            DownloadReader(),
-            PREPARING * self._connection.options.stall_timeout,
-        )
+        preparing = PREPARING * self._connection.options.stall_timeout
+        self._reader, self._clock = DownloadReader(), StallClock(preparing)
         self._events.clear()
         for _ in range(2):
             self._slot = await self._connection.lease_download()
             try:
                 self._body = body = await self._connection.stream(
-                    command, self._slot, timeout=self._idle
+                    command, self._slot, timeout=preparing
                 )
             except UidGoneError:
                 self._connection.release_download(self._slot)
@@ -158,7 +157,7 @@ class Transfer:
             piece = await self._read(self._body)
             try:
                 if piece:
-                    self._idle = STALLS * self._connection.options.stall_timeout
+                    self._clock.seconds = STALLS * self._connection.options.stall_timeout
                     self._events.extend(self._reader.feed(piece))
                 else:
                     self._events.extend(self._reader.close())
@@ -181,10 +180,9 @@ class Transfer:
         if self._reader.failed:
             return b""
         try:
-            async with asyncio.timeout(self._idle):
-                return await body.read()
+            return await self._clock.wait(body.read())
         except TimeoutError:
-            broken = f"not a byte came for {self._idle:g} s"
+            broken = f"not a byte came for {self._clock.seconds:g} s"
         except ConnectionFailedError as error:
             broken = str(error)
         raise TruncatedDownloadError(f"{self.request}: {broken}")
@@ -220,6 +218,7 @@ class Transfer:
         raise error
 
     async def _end_answer(self) -> None:
+        self._clock.stop()
         body, self._body = self._body, None
         slot, self._slot = self._slot, None
         try:

@@ -27,23 +27,22 @@ class Worker:
         """Run `work` in the thread and return what it returns."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
 
-    async def write(self, data: bytes, write: Callable[[bytes], None]) -> None:
+    async def write(self, data: bytes, write: Callable[[list[bytes]], None]) -> None:
         """Have `data` written; waits only while the batch before is not on its way. Raises what writing raised."""
         self._pieces.append(data)
         self._size += len(data)
         if self._size >= BATCH:
             await self._hand_over(write)
 
-    async def flush(self, write: Callable[[bytes], None]) -> None:
+    async def flush(self, write: Callable[[list[bytes]], None]) -> None:
         """Wait until everything is written; raises what writing raised."""
         await self._hand_over(write)
         await self._written()
 
-    async def _hand_over(self, write: Callable[[bytes], None]) -> None:
+    async def _hand_over(self, write: Callable[[list[bytes]], None]) -> None:
         await self._written()
         pieces, self._pieces, self._size = self._pieces, [], 0
-        loop = asyncio.get_running_loop()
-        self._writing = loop.run_in_executor(self._threads, lambda: write(b"".join(pieces)))
+        self._writing = asyncio.get_running_loop().run_in_executor(self._threads, write, pieces)
 
     async def _written(self) -> None:
         writing, self._writing = self._writing, None
