@@ -30,7 +30,8 @@ class StallClock:
         assert task is not None
         cancelled = task.cancelling()
         self._deadline = self._loop.time() + self.seconds
-        if self._timer is None:
+        if self._timer is None or self._timer.when() > self._deadline:
+            self.stop()
             self._timer = self._loop.call_at(self._deadline, self._look)
         try:
             return await work
