@@ -85,9 +85,17 @@ def run(code: str, at: tuple[str, str], *, until: str, module: str = "") -> str:
         (4, r"640 360 \d{4}"),
         (5, r"(\S+ \S+ 640 360\n){3}"),
         (6, r"CAM 3 COMMUNICATION ERROR\n(.*\n)+MAIN-1 4001 2021"),
+        (7, r"recordings/001_\S+\.mp4 \d+\n(\d+ bytes\n)+001_\S+\.n3n is whole"),
     ],
 )
-def test_programs(number: int, until: str, at_recorder: tuple[str, str]) -> None:
+def test_programs(
+    number: int,
+    until: str,
+    at_recorder: tuple[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
     run(PYTHON[number], at_recorder, until=until)
 
 
@@ -112,7 +120,7 @@ def test_repl(at_recorder: tuple[str, str]) -> None:
 
 
 def test_every_program_is_run() -> None:
-    assert len(PYTHON) == 7
+    assert len(PYTHON) == 8
     assert len(PYCON) == 1
     for name in ("demo", "tests"):
         assert f"<!-- {name} -->" in README

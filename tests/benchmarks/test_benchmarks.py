@@ -41,6 +41,9 @@ def test_a_short_run_prints_ratios() -> None:
         assert (row["ratio"] is None) == bool(row["skipped"])
         assert row["ratio"] is None or row["low"] <= row["ratio"] <= row["high"]
     assert all(row["ratio"] > 0 for row in floors.values())
+    [memory] = [row for row in rows if row["measured"] == "MiB more memory"]
+    assert memory["case"] == "256 MiB"
+    assert memory["ratio"] < memory["must"]
 
 
 @pytest.mark.parametrize("given", [[b"one"], [b"one", b"2"], [b"one", b"two", b"three"]])
