@@ -11,7 +11,11 @@ _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
 
 BATCH = 1 << 20
-"""Bytes handed to the thread at once: fewer would cost a change of threads each, more would only be memory."""
+"""Bytes handed to the thread at once: fewer would cost a change of threads each, more would only be memory.
+
+They are gathered in two buffers that are used in turn: to hand over pieces as they came would have the thread ask for
+the interpreter's lock for each, and every time hold up the loop.
+"""
 
 
 class Worker:
@@ -20,29 +24,31 @@ class Worker:
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="nvrclient download")
         self._writing: asyncio.Future[None] | None = None
-        self._pieces: list[bytes] = []
-        self._size = 0
+        self._filling, self._other = bytearray(BATCH), bytearray(BATCH)
+        self._filled = 0
 
     async def run(self, work: Callable[[*_Ts], _T], *args: *_Ts) -> _T:
         """Run `work` in the thread and return what it returns."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
 
-    async def write(self, data: bytes, write: Callable[[list[bytes]], None]) -> None:
-        """Have `data` written; waits only while the batch before is not on its way. Raises what writing raised."""
-        self._pieces.append(data)
-        self._size += len(data)
-        if self._size >= BATCH:
+    async def write(self, data: bytes, write: Callable[[memoryview], None]) -> None:
+        """Have `data` written; waits only while the batch before is not written. Raises what writing raised."""
+        start = self._filled
+        self._filled += len(data)
+        self._filling[start : self._filled] = data
+        if self._filled >= BATCH:
             await self._hand_over(write)
 
-    async def flush(self, write: Callable[[list[bytes]], None]) -> None:
+    async def flush(self, write: Callable[[memoryview], None]) -> None:
         """Wait until everything is written; raises what writing raised."""
         await self._hand_over(write)
         await self._written()
 
-    async def _hand_over(self, write: Callable[[list[bytes]], None]) -> None:
+    async def _hand_over(self, write: Callable[[memoryview], None]) -> None:
         await self._written()
-        pieces, self._pieces, self._size = self._pieces, [], 0
-        self._writing = asyncio.get_running_loop().run_in_executor(self._threads, write, pieces)
+        batch = memoryview(self._filling)[: self._filled]
+        self._filling, self._other, self._filled = self._other, self._filling, 0
+        self._writing = asyncio.get_running_loop().run_in_executor(self._threads, write, batch)
 
     async def _written(self) -> None:
         writing, self._writing = self._writing, None
@@ -51,7 +57,7 @@ class Worker:
 
     async def drop(self) -> None:
         """Forget what is not written yet; what is being written is, and nobody is told how that ended."""
-        self._pieces, self._size = [], 0
+        self._filled = 0
         writing, self._writing = self._writing, None
         if writing is not None:
             await asyncio.wait((writing,))

@@ -120,7 +120,7 @@ def download(folder: Folder, temporary: str, name: str) -> bool:
                 check_name(sent)
                 folder.begin(REQUEST)
             case FileData(body):
-                folder.write([body])
+                folder.write(memoryview(body))
             case FileEnd(sent, _):
                 folder.finish(
                     StoredFile(

@@ -8,6 +8,7 @@ import gc
 import json
 import logging
 import subprocess
+import threading
 import tracemalloc
 import warnings
 from collections.abc import AsyncGenerator, Iterable
@@ -723,11 +724,11 @@ async def test_row_70_cancelled_at_any_moment(tmp_path: Path) -> None:
                 await task
             if number % 2:  # the end goes on behind a second cancellation
                 async with asyncio.timeout(5):
-                    while to.exists() and list(to.glob("*.part")):
+                    while any("nvrclient" in thread.name for thread in threading.enumerate()):
                         await asyncio.sleep(0.001)
             whole = kept(to) if to.exists() else {}
             assert whole.items() <= right.items(), number
-        assert points > 20
+        assert points > 10
         assert await gone(recorder)
         await nvr.camera(1).download(at(0), at(HOUR), tmp_path / "last")
         assert nvr.stats.uids_lost == 0
