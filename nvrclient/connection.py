@@ -20,16 +20,16 @@ from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
 
 from nvrclient.answers import check
-from nvrclient.commands import digest, live, login
+from nvrclient.commands import live, login
 from nvrclient.commands.command import Command, Uid
 from nvrclient.credentials import Credentials
 from nvrclient.errors import (
-    AuthenticationError,
     CommandError,
     NVRError,
     SessionLimitError,
 )
 from nvrclient.frames import Codec
+from nvrclient.login import log_in
 from nvrclient.options import Options, Secret
 from nvrclient.pace import Pace
 from nvrclient.tasks import Tasks
@@ -67,9 +67,6 @@ MAX_DOWNLOADS = 2
 
 KEEPALIVE_RETRY = 5.0
 """Seconds to the next keep-alive after one that failed."""
-
-MAX_STALE = 3
-"""Nonces that may be stale in a row before a login is given up."""
 
 _A = TypeVar("_A", Reply, Body)
 
@@ -356,7 +353,8 @@ class Connection(Tasks):
     async def _log_in_for_slot(self, *, again: bool) -> UidSlot:
         """Log in and enter the UID, whether or not the caller still waits: so every UID issued is given back."""
         async with self._login_lock:
-            uid = await self._log_in()
+            self.count(commands=1)
+            uid = await log_in(self.client, self._credentials, self.options.timeout)
             self._lost_uids = 0
             slot = self._table.add(uid, self.loop.time())
             name = f"keep-alive UID #{slot.number}"
@@ -364,45 +362,6 @@ class Connection(Tasks):
             self.count(logins=1, relogins=int(again))
             self.stats = replace(self.stats, uids=len(self._table))
             return slot
-
-    async def _log_in(self) -> Uid:
-        """Obtain a UID at dlogin.cgi (6.1.1)."""
-        credentials = self._credentials
-        if credentials.refused is not None:
-            raise AuthenticationError(credentials.refused)
-        command = login.LOGIN
-        reply = await self.plain(command)
-        sent = 0
-        while reply.status == 401 and sent < MAX_STALE:
-            try:
-                challenge = digest.parse_challenge(reply.headers.get("www-authenticate", []))
-            except AuthenticationError:
-                if sent:
-                    break
-                if credentials.proved:  # it knew better before: it is starting up
-                    check(command, reply)
-                raise
-            if sent and not challenge.stale:
-                break
-            sent += 1
-            # On a connection of its own: one used before may be dead, and a credential is not sent twice.
-            reply = await self.client.get(
-                command,
-                credentials.answer(command, challenge),
-                timeout=self.options.timeout,
-                fresh=True,
-            )
-        if sent and reply.status in {401, 403}:
-            credentials.refused = (
-                f"login at {self.address.url}: the recorder refuses user name or password (HTTP"
-                f" {reply.status}). Recorders lock an account after a few wrong tries, so this"
-                " session sends them no more: correct them and open a new session"
-            )
-            raise AuthenticationError(credentials.refused)
-        check(command, reply)
-        uid = login.parse_uid(reply.body)
-        credentials.proved = True
-        return uid
 
     async def _log_out(self, slot: UidSlot) -> None:
         self._forget(slot)
