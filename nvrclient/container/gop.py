@@ -448,7 +448,8 @@ def _gop(body: bytes, chunk: _Chunk, walk: _Walk) -> RecordedGop:
         last = _STAMPS.unpack_from(body, stream)
         time = clock(*last[10:]) or time
         data = (_jpeg(body[span]) or b"") if chunk.codec is Codec.JPEG else body[span]
-        own = replace(info, camera_info=dict(walk_tlvs(body[camera])))
+        camera_info = dict(walk_tlvs(body[camera]))
+        own = replace(info, camera_info=camera_info) if camera_info else info
         pictures.append(RecordedPicture(data, time, own))
     end = clock(*last[:2])
     return RecordedGop(chunk.codec, start or pictures[0].time, end or time, info, tuple(pictures))
