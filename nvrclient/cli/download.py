@@ -19,7 +19,7 @@ from nvrclient.camera import MAX_CAMERA
 from nvrclient.cli import recorder
 from nvrclient.cli.exits import INTERRUPTED, USAGE, fail, first_of, run, until_told
 from nvrclient.cli.meter import WINDOW
-from nvrclient.cli.play import _time as read_time
+from nvrclient.cli.times import read_time
 from nvrclient.commands.download import Kind
 from nvrclient.download import DownloadProgress
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import stat
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -24,6 +23,7 @@ from nvrclient.cli.keys import LEFT, RIGHT, pressed
 from nvrclient.cli.lines import json_line
 from nvrclient.cli.meter import Meter
 from nvrclient.cli.tables import bits, clock, date_and_clock, keep_showing
+from nvrclient.cli.times import read_time
 from nvrclient.errors import NoRecordingError
 from nvrclient.frames import Discontinuity, StreamItem, VideoFrame
 
@@ -92,8 +92,8 @@ def play(
         fail(
             "--end is where playing forward ends: with --reverse give --seconds or --frames", USAGE
         )
-    begins = _time("--start", start, now) or (now if reverse else None)
-    ends = _time("--end", end, now)
+    begins = read_time("--start", start, now) or (now if reverse else None)
+    ends = read_time("--end", end, now)
     pace = _speed(speed)
     session = recorder.session(url, username, password, verify)
     console = Console(stderr=True, highlight=False)
@@ -240,30 +240,6 @@ def _has_room(console: Console, *, lines: bool) -> bool:
         return stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode)
     except (OSError, ValueError):
         return False
-
-
-_BEFORE_NOW = re.compile(r"-(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", re.ASCII)
-
-
-def _time(option: str, text: str | None, now: datetime) -> datetime | None:
-    """Read a TIME; exit where it is none."""
-    if text is None:
-        return None
-    try:
-        relative = _BEFORE_NOW.fullmatch(text)
-        if relative is not None and len(text) > 1:
-            days, hours, minutes, seconds = (int(part or 0) for part in relative.groups())
-            return now - timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
-        if re.match(r"\d\d:", text):
-            when = datetime.combine(now.astimezone().date(), time.fromisoformat(text))
-        else:
-            when = datetime.fromisoformat(text)
-        return when if when.tzinfo is not None else when.astimezone()
-    except (ValueError, OverflowError):
-        fail(
-            f"{option}: a time such as 2026-01-31T14:30:00+09:00, 14:30 or -10m, not {text!r}",
-            USAGE,
-        )
 
 
 def _speed(text: str) -> float | None:

@@ -13,7 +13,7 @@ from itertools import pairwise
 
 import pytest
 
-from nvrclient.cli.play import _time
+from nvrclient.cli.times import read_time
 from nvrclient.simulator import CameraSetup, Recording, Segment, SimulatedRecorder
 from tests.cli.programs import Ended, Terminal, interrupt, run, run_inside, started
 from tests.secrets import PASSWORD, secrets_in
@@ -138,7 +138,7 @@ def test_times() -> None:
     tokyo = timezone(timedelta(hours=9))
 
     def read(text: str) -> datetime:
-        when = _time("--start", text, now)
+        when = read_time("--start", text, now)
         assert when is not None
         assert when.tzinfo is not None
         return when
