@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
-from nvrclient.frames import Discontinuity, StreamItem
+from nvrclient.frames import AudioFrame, Discontinuity, StreamItem, VideoFrame
 
 _T = TypeVar("_T")
 
@@ -68,6 +68,28 @@ class Narrowed(Generic[_T]):
                 return item
             if not isinstance(item, Discontinuity):
                 self._items.uncount()
+
+
+class ItemStream(Openable):
+    """An Openable to iterate, whole or narrowed; iterating one that is not open is a RuntimeError."""
+
+    @abstractmethod
+    def _opened(self) -> Items: ...
+
+    def __aiter__(self) -> Self:
+        self._opened()
+        return self
+
+    async def __anext__(self) -> StreamItem:
+        return await self._opened().get()
+
+    def video(self) -> Narrowed[VideoFrame]:
+        """Iterate the pictures alone; audio and discontinuities are left out."""
+        return Narrowed(self, self._opened(), VideoFrame)
+
+    def audio(self) -> Narrowed[AudioFrame]:
+        """Iterate the audio alone; pictures and discontinuities are left out."""
+        return Narrowed(self, self._opened(), AudioFrame)
 
 
 @dataclass(frozen=True, slots=True)

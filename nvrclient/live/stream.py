@@ -14,20 +14,17 @@ from nvrclient.codec.demuxer import MediaCounters
 from nvrclient.connection import Connection
 from nvrclient.errors import ConnectionFailedError
 from nvrclient.frames import (
-    AudioFrame,
     Codec,
     NalUnit,
-    StreamItem,
     VideoFormat,
-    VideoFrame,
 )
 from nvrclient.live.buffer import FrameBuffer, WhenFull
 from nvrclient.live.source import LiveSource, State
 from nvrclient.live.wanted import Wanted
-from nvrclient.stream import Narrowed, Openable, StreamStats
+from nvrclient.stream import ItemStream, StreamStats
 
 
-class LiveStream(Openable):
+class LiveStream(ItemStream):
     """Live video, and audio if asked for, of one camera; made by ``Camera.live``.
 
     ``async with`` it, or ``await`` it and call `aclose`. Then iterate it: items are VideoFrame, AudioFrame and
@@ -79,21 +76,6 @@ class LiveStream(Openable):
                 await self._connection.shielded(
                     self._source.leave(self._buffer), f"close camera {self._wanted.camera}"
                 )
-
-    def __aiter__(self) -> Self:
-        self._opened()
-        return self
-
-    async def __anext__(self) -> StreamItem:
-        return await self._opened().get()
-
-    def video(self) -> Narrowed[VideoFrame]:
-        """Iterate the pictures alone; audio and discontinuities are left out."""
-        return Narrowed(self, self._opened(), VideoFrame)
-
-    def audio(self) -> Narrowed[AudioFrame]:
-        """Iterate the audio alone; pictures and discontinuities are left out."""
-        return Narrowed(self, self._opened(), AudioFrame)
 
     def nal_units(self) -> NalUnits:
         """Iterate NAL units, each as soon as it is whole: the first of a large picture comes before the last.

@@ -111,14 +111,9 @@ class Fetcher:
 
     # Running
 
-    @property
-    def is_running(self) -> bool:
-        """Whether its task runs."""
-        return self._task is not None and not self._task.done()
-
     def start(self) -> None:
         """Fill the lanes from now on."""
-        if not self.is_running and self.failure is None:
+        if (self._task is None or self._task.done()) and self.failure is None:
             self._task = self._connection.spawn(self._run(), str(self._deck))
 
     def wake(self) -> None:
@@ -173,16 +168,19 @@ class Fetcher:
 
     def _next_job(self) -> tuple[Lane, Literal["video", "audio"]] | None:
         now = self._connection.loop.time()
-        is_full = sum(lane.queued_bytes for lane in self._lanes) > MAX_AHEAD
         self._ask_again()
         for lane in sorted(self._lanes, key=lambda lane: lane.head() is not None):
-            if is_full and not lane.is_behind:
+            wants_video = lane.wants_video(now) and not self._is_past_end(lane)
+            if not (wants_video or lane.wants_audio()):
                 continue
-            if lane.wants_video(now) and not self._is_past_end(lane):
-                return lane, "video"
-            if lane.wants_audio():
-                return lane, "audio"
+            if (
+                lane.is_behind or not self._is_full()
+            ):  # counted last: this runs for every item taken
+                return lane, "video" if wants_video else "audio"
         return None
+
+    def _is_full(self) -> bool:
+        return sum(lane.queued_bytes for lane in self._lanes) > MAX_AHEAD
 
     def _is_past_end(self, lane: Lane) -> bool:
         end, reached = self._course.end, lane.track.reached
@@ -235,7 +233,7 @@ class Fetcher:
         try:
             reply = await self.on_wire(self._deck.video(lane.camera))
         except _BUSY as refused:
-            if isinstance(refused, CommandError) and (refused.status or 0) < SERVER_ERROR:
+            if _is_refusal(refused):
                 raise
             lane.trouble = refused
             self._no_news(lane)
@@ -483,7 +481,7 @@ class Fetcher:
                 raise StreamEndedError(
                     f"{self._deck}: the recorder no longer knows the playback's UID"
                 )
-            if isinstance(error, CommandError) and (error.status or 0) < SERVER_ERROR:
+            if isinstance(error, NVRError) and _is_refusal(error):
                 raise error
             if (
                 isinstance(error, NVRError)
@@ -510,7 +508,7 @@ class Fetcher:
             self._told_position()
             return
 
-    def _tell_outage(self, error: Exception | None) -> None:
+    def _tell_outage(self, error: Exception) -> None:
         if not self._broken_since:
             logger.warning(
                 "%s: %s; going on where it was", self._deck, str(error) or "its UID is gone"
@@ -521,3 +519,8 @@ class Fetcher:
             self.reconnects += 1
             self.is_reconnecting = True
             self._changed()
+
+
+def _is_refusal(error: NVRError) -> bool:
+    """Whether the recorder's answer says that asking again will not help."""
+    return isinstance(error, CommandError) and (error.status or 0) < SERVER_ERROR

@@ -167,12 +167,11 @@ class Lane:
         self.index += 1
         return group.gop.frames[self.index - 1]
 
-    def take_gop(self) -> Group:
+    def take_gop(self) -> None:
         """Take the next whole GOP; what is left of the one at hand is dropped."""
         self.drop_rest("not asked for")
         self.hand = self.groups.popleft()
         self.index = len(self.hand.gop.frames)
-        return self.hand
 
     def next_item(self) -> StreamItem:
         """Return what comes next by time, picture, audio or what is told before them; there is something."""
@@ -202,11 +201,8 @@ class Lane:
         group = self.following()
         if backward and group is not None:
             return group.gop.frames[-1].time
-        frame = self.head()
-        times = [
-            item.time for item in (frame, *self.audio) if isinstance(item, VideoFrame | AudioFrame)
-        ]
-        known = [time for time in times[:2] if time is not None]
+        sound = next((item for item in self.audio if isinstance(item, AudioFrame)), None)
+        known = [item.time for item in (self.head(), sound) if item is not None and item.time]
         return min(known, default=None)
 
     @property

@@ -14,23 +14,21 @@ from nvrclient.commands.playback import time_field
 from nvrclient.connection import Connection
 from nvrclient.errors import ConnectionFailedError
 from nvrclient.frames import (
-    AudioFrame,
     Codec,
     Gop,
     NalUnit,
-    StreamItem,
     VideoFormat,
     VideoFrame,
 )
 from nvrclient.playback.motion import Motion
 from nvrclient.playback.player import Player, State
-from nvrclient.stream import Narrowed, Openable, StreamStats
+from nvrclient.stream import ItemStream, Narrowed, StreamStats
 
 MAX_CAMERAS = 16
 """Cameras played on one UID (1.3)."""
 
 
-class Playback(Openable):
+class Playback(ItemStream):
     """Recorded video, and audio if asked for; made by ``Camera.playback`` and ``Session.playback``.
 
     ``async with`` it, or ``await`` it and call `aclose`. Then iterate it: items are VideoFrame, AudioFrame and
@@ -110,21 +108,6 @@ class Playback(Openable):
                 await self._player.aclose()
 
     # Items
-
-    def __aiter__(self) -> Self:
-        self._opened()
-        return self
-
-    async def __anext__(self) -> StreamItem:
-        return await self._opened().get()
-
-    def video(self) -> Narrowed[VideoFrame]:
-        """Iterate the pictures alone; audio and discontinuities are left out."""
-        return Narrowed(self, self._opened(), VideoFrame)
-
-    def audio(self) -> Narrowed[AudioFrame]:
-        """Iterate the audio alone; pictures and discontinuities are left out."""
-        return Narrowed(self, self._opened(), AudioFrame)
 
     def nal_units(self) -> NalUnits:
         """Iterate the NAL units of the pictures. JPEG has none."""
