@@ -18,6 +18,7 @@ from nvrclient.live import LiveStream
 from nvrclient.live.buffer import POLICIES, WhenFull
 from nvrclient.live.wanted import Wanted
 from nvrclient.playback import Playback
+from nvrclient.snapshot import take_snapshot
 
 TransportOption = Literal["http", "udp", "auto"]
 
@@ -184,6 +185,20 @@ class Camera:
         asked = requests(self.number, start, end, kind, audio=audio)
         limits = Limits(asked, max_files, max_bytes)
         return Download(self._connection, self._owner, asked, limits)
+
+    async def snapshot(self) -> bytes:
+        """Return the picture of now as a JPEG file.
+
+        It is the camera's own JPEG, byte for byte, where the camera sends JPEG (2.2, over HTTP): the next that comes.
+        Otherwise a key frame of its H.264 or H.265 is decoded and encoded in a worker thread (extra ``media``), at most
+        a GOP old. A live stream of the camera that runs already is shared. Finding out that no JPEG comes can take
+        `stall_timeout`, once: what worked is remembered. Without a running stream two snapshots of a camera are 3 s
+        apart, since recorders want that between two STARTs (`command_interval`); for more, iterate ``live("jpeg")``.
+
+        Raises UnsupportedMediaError when no codec gives a picture, or PyAV is missing; StreamStalledError when no key
+        frame comes within `timeout`; what opening a live stream raises. Cancelling it stops the stream it started.
+        """
+        return await take_snapshot(self._connection, self._owner, self.number)
 
     async def move(
         self,

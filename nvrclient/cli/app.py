@@ -18,6 +18,7 @@ from nvrclient.cli.logs import logs
 from nvrclient.cli.play import play
 from nvrclient.cli.ptz import ptz
 from nvrclient.cli.simulate import simulate
+from nvrclient.cli.snapshot import snapshot
 
 app = typer.Typer(
     help="Live and recorded video and audio of i-PRO network disk recorders.",
@@ -28,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # it would show local variables, and with them passwords
 )
 
-for _command in (demo, simulate, cameras, live, play, download, ptz, logs, disks):
+for _command in (demo, simulate, cameras, live, snapshot, play, download, ptz, logs, disks):
     app.command(epilog=EXIT_CODES)(_command)
 
 
