@@ -1,6 +1,6 @@
 """HTTP and HTTPS: the one place that knows httpx.
 
-httpx is used one floor below its client: `httpx.AsyncHTTPTransport`. The client's conveniences are what must not
+httpx is used one floor below its client: `Pool`. The client's conveniences are what must not
 happen here: it logs every URL (which holds the UID), follows redirects, keeps cookies and reads the environment.
 
 Each endless response has a transport of its own that is closed with it, since httpx 0.28 loses a pooled connection
@@ -16,9 +16,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-import os
-import socket
-import ssl
 import zlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
@@ -27,6 +24,7 @@ from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 import anyio
+import httpcore
 import httpx
 
 from nvrclient.commands.command import Command
@@ -38,6 +36,8 @@ from nvrclient.errors import (
     ProtocolError,
 )
 from nvrclient.transport import tls
+from nvrclient.transport.failures import failed, verification_error
+from nvrclient.transport.pool import Pool
 
 MAX_REPLY = 1 << 20
 """Bytes of an answer to a command: a thousand log entries are 100 KB."""
@@ -115,7 +115,7 @@ class Reply:
 class Body:
     """An endless answer. `read` its pieces; `aclose` it from any task, however often."""
 
-    def __init__(self, response: httpx.Response, transport: httpx.AsyncHTTPTransport) -> None:
+    def __init__(self, response: httpx.Response, transport: Pool) -> None:
         self.status = response.status_code
         self.headers = _headers(response)
         self._response = response
@@ -143,7 +143,7 @@ class Body:
                 if piece:
                     return piece
         except Exception as failure:  # noqa: BLE001  whatever the layers below raise becomes one of ours
-            error = _failed("reading the stream", failure)
+            error = failed("reading the stream", failure)
         else:
             return b""
         raise error
@@ -154,8 +154,9 @@ class Body:
 
     async def aclose(self) -> None:
         """Close the connection at once; a peer that has stopped answering does not delay it."""
-        _shut_down(self._network)
         with anyio.move_on_after(1.0, shield=True), suppress(Exception):
+            if self._network is not None:
+                await self._network.aclose()
             await self._pieces.aclose()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue,reportUnknownMemberType]
             await self._response.aclose()
             await self._transport.aclose()
@@ -170,8 +171,7 @@ class HttpClient:
         self._verify: tls.Verify = verify
         self._http2 = http2
         self._trust: tls.Trust | None = None
-        self._pools: dict[Lane, httpx.AsyncHTTPTransport] = {}
-        self._networks: dict[Any, None] = {}  # connections to shut down at the end
+        self._pools: dict[Lane, Pool] = {}
 
     async def open(self) -> None:
         """Load certificates (in a thread). Raises ConnectionFailedError for a PEM file that cannot be read."""
@@ -234,9 +234,6 @@ class HttpClient:
     async def aclose(self) -> None:
         """Close every pooled connection at once."""
         pools, self._pools = list(self._pools.values()), {}
-        for network in self._networks:
-            _shut_down(network)
-        self._networks.clear()
         with anyio.move_on_after(1.0, shield=True), suppress(Exception):
             for pool in pools:
                 await pool.aclose()
@@ -254,7 +251,7 @@ class HttpClient:
         timeout: float,
         limit: int,
         lane: Lane,
-        own: httpx.AsyncHTTPTransport | None = None,
+        own: Pool | None = None,
     ) -> Reply | NVRError | None:
         """Return the answer, or what went wrong; None where a connection used before was closed in the meantime."""
         stages: set[str] = set()
@@ -262,11 +259,7 @@ class HttpClient:
         try:
             async with asyncio.timeout(timeout):
                 response = await self._send(pool, command, authorization, timeout, stages)
-                network = response.extensions.get("network_stream")
-                self._networks[network] = None
-                while len(self._networks) > sum(CONNECTIONS.values()):
-                    del self._networks[next(iter(self._networks))]
-                self.peer = _peer(network) or self.peer
+                self.peer = _peer(response.extensions.get("network_stream")) or self.peer
                 try:
                     body = await _read_all(response, command, limit)
                 finally:
@@ -322,7 +315,7 @@ class HttpClient:
 
     async def _send(
         self,
-        transport: httpx.AsyncHTTPTransport,
+        transport: Pool,
         command: Command,
         authorization: Authorization | None,
         timeout: float,
@@ -370,43 +363,38 @@ class HttpClient:
             try:
                 self._trust.check(tls_object.getpeercert(binary_form=True))
             except CertificateMismatchError:
-                _shut_down(network)
                 await network.aclose()
                 raise
 
-    def _pool(self, lane: Lane) -> httpx.AsyncHTTPTransport:
+    def _pool(self, lane: Lane) -> Pool:
         pool = self._pools.get(lane)
         if pool is None:
             pool = self._pools[lane] = self._transport(CONNECTIONS[lane])
         return pool
 
-    def _transport(self, kept: int) -> httpx.AsyncHTTPTransport:
-        return httpx.AsyncHTTPTransport(
-            verify=self._trust.context if self._trust is not None else _NO_TLS,
-            trust_env=False,
-            http1=True,
+    def _transport(self, kept: int) -> Pool:
+        return Pool(
+            self._trust.context if self._trust is not None else None,
             http2=self._http2,
-            limits=httpx.Limits(
-                max_connections=kept or 1,
-                max_keepalive_connections=kept,
-                keepalive_expiry=KEEP_IDLE,
-            ),
+            connections=kept or 1,
+            kept=kept,
+            idle=KEEP_IDLE,
         )
 
     async def _explain(self, command: Command, failure: Exception, timeout: float) -> NVRError:
         doing = f"{command} at {self.address.url}"
-        if (why := _verification_error(failure)) is not None:
+        if (why := verification_error(failure)) is not None:
             shown = await tls.shown_fingerprint(self.address.host, self.address.port, timeout)
             return tls.mismatch(why, shown)
-        if isinstance(failure, TimeoutError | httpx.TimeoutException):
+        if isinstance(failure, TimeoutError | httpcore.TimeoutException):
             stage = (
                 f"no connection within {min(CONNECT_TIMEOUT, timeout):g} s; is the address right,"
                 " and the recorder on?"
-                if isinstance(failure, httpx.ConnectTimeout)
+                if isinstance(failure, httpcore.ConnectTimeout)
                 else f"no whole answer within {timeout:g} s"
             )
             return ConnectionFailedError(f"{doing}: {stage}")
-        return _failed(doing, failure)
+        return failed(doing, failure)
 
 
 async def _read_all(response: httpx.Response, command: Command, limit: int) -> bytes:
@@ -441,41 +429,6 @@ def _refuse(command: Command, why: str, head: bytes) -> ProtocolError:
     )
 
 
-def _failed(doing: str, failure: Exception) -> ConnectionFailedError:
-    """Return our error for one of httpx, anyio, ssl or the operating system; their texts can hold URLs."""
-    reasons: list[str] = []
-    link: BaseException | None = failure
-    while link is not None and len(reasons) < 8:
-        if isinstance(link, ssl.SSLError):
-            reasons.append(f"TLS: {(link.reason or 'handshake failed').lower().replace('_', ' ')}")
-        elif isinstance(link, socket.gaierror):
-            reasons.append("the host name cannot be resolved")
-        elif isinstance(link, OSError) and link.errno:
-            reasons.append(os.strerror(link.errno).lower())
-        elif isinstance(link, httpx.RemoteProtocolError):
-            reasons.append("the answer is not HTTP, or the connection was cut in the middle of it")
-        link = link.__cause__ or link.__context__
-    reason = reasons[-1] if reasons else _PLAIN.get(type(failure), type(failure).__name__)
-    return ConnectionFailedError(f"{doing}: {reason}")
-
-
-_PLAIN: dict[type[Exception], str] = {
-    httpx.ConnectError: "no connection",
-    httpx.ReadError: "the connection broke while reading",
-    httpx.WriteError: "the connection broke while sending",
-    httpx.PoolTimeout: "too many commands are waiting for answers",
-}
-
-
-def _verification_error(failure: BaseException) -> str | None:
-    link: BaseException | None = failure
-    while link is not None:
-        if isinstance(link, ssl.SSLCertVerificationError):
-            return link.verify_message.rstrip(".")
-        link = link.__cause__ or link.__context__
-    return None
-
-
 def _headers(response: httpx.Response) -> dict[str, list[str]]:
     headers: dict[str, list[str]] = {}
     for name, value in response.headers.multi_items():
@@ -492,21 +445,8 @@ def _peer(network: Any) -> str | None:
     return str(address[0]) if address else None
 
 
-def _shut_down(network: Any) -> None:
-    """End both directions of a connection: closing it then waits for nobody."""
-    connection = network.get_extra_info("socket") if network is not None else None
-    if connection is not None:
-        with suppress(
-            OSError, TypeError
-        ):  # uvloop's sockets cannot; closing is bounded in time there
-            connection.shutdown(socket.SHUT_RDWR)
-
-
 def _load_trust(verify: tls.Verify) -> tls.Trust:
     return tls.load(verify, httpx.create_ssl_context(trust_env=False))
-
-
-_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # for http://; httpx would load every authority
 
 
 # hpack logs header blocks at DEBUG, with the UID and the digest in them; httpcore logs the headers of answers, where
