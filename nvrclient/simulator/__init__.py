@@ -4,12 +4,24 @@ Written from the specification, apart from the client, and sharing with it only 
 ``nvrclient.errors``: a misreading of the specification then shows as a failing test.
 """
 
+from nvrclient.simulator.answer_faults import AnswerFault, AnswerRule
 from nvrclient.simulator.cameras import CameraSetup
 from nvrclient.simulator.clips import Clip, split_annex_b
 from nvrclient.simulator.control import CameraAction, CameraMove
 from nvrclient.simulator.download_readings import DownloadFault, DownloadReadings, FileHeaders
 from nvrclient.simulator.downloads import Download
+from nvrclient.simulator.faults import (
+    FROZEN,
+    ORDERLY,
+    POWER_CUT,
+    REBOOTS,
+    RESET,
+    Faults,
+    Incident,
+    Reboot,
+)
 from nvrclient.simulator.files import RecordedFile
+from nvrclient.simulator.http_server import Ending
 from nvrclient.simulator.list_readings import ListReadings
 from nvrclient.simulator.lists import DiskSlot, LoggedEntry
 from nvrclient.simulator.playback import Fault, PlaybackFault
@@ -47,13 +59,23 @@ from nvrclient.simulator.recording import (
     Unit,
     default_recording,
 )
+from nvrclient.simulator.relay import PacketAccount, UdpFaults
 from nvrclient.simulator.request import Request
+from nvrclient.simulator.schedule import Kind, Schedule
 from nvrclient.simulator.squares import read_number
 from nvrclient.simulator.stream import Stream
+from nvrclient.simulator.stream_faults import StreamFault
 from nvrclient.simulator.uids import Uid
 
 __all__ = [
+    "FROZEN",
     "NASTY_CAMERA_INFORMATION",
+    "ORDERLY",
+    "POWER_CUT",
+    "REBOOTS",
+    "RESET",
+    "AnswerFault",
+    "AnswerRule",
     "BlockLength",
     "CameraAction",
     "CameraMove",
@@ -65,22 +87,28 @@ __all__ = [
     "Download",
     "DownloadFault",
     "DownloadReadings",
+    "Ending",
     "Extension",
     "Fault",
+    "Faults",
     "FileHeaders",
     "Framing",
     "HeaderCase",
+    "Incident",
+    "Kind",
     "Landing",
     "ListReadings",
     "LoggedEntry",
     "Marker",
     "Nothing",
+    "PacketAccount",
     "PlayStart",
     "Playback",
     "PlaybackFault",
     "PlaybackReadings",
     "PushAnswer",
     "Readings",
+    "Reboot",
     "RecordedFile",
     "RecordedGop",
     "RecordedSound",
@@ -89,11 +117,14 @@ __all__ = [
     "Request",
     "Resume",
     "ReverseStart",
+    "Schedule",
     "Segment",
     "SimulatedRecorder",
     "SizeRow",
     "StepStart",
     "Stream",
+    "StreamFault",
+    "UdpFaults",
     "Uid",
     "Unit",
     "VideoLength",

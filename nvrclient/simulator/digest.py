@@ -52,6 +52,15 @@ class DigestGuard:
         self._sha256, self._uses, self._lifetime = sha256, nonce_uses, nonce_lifetime
         self._nonces: dict[str, _Nonce] = {}
 
+    @property
+    def password(self) -> str:
+        """The password; a change holds for the next credential."""
+        return self._password
+
+    @password.setter
+    def password(self, password: str) -> None:
+        self._password = password
+
     def challenge(self, now: float, *, stale: bool = False) -> str:
         """Write a WWW-Authenticate header with a new nonce."""
         nonce = f"{self._random.getrandbits(128):032x}"

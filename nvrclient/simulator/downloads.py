@@ -104,11 +104,15 @@ class DownloadDesk:
                 if download in uid.downloads:  # its UID may have gone since
                     await self._send(download, pieces, fault, body)
             finally:
-                self.running.remove(download)
-                if download in uid.downloads:
-                    uid.downloads.remove(download)
+                leave()
 
-        return self._endless(send)
+        def leave() -> None:
+            if download in self.running:
+                self.running.remove(download)
+            if download in uid.downloads:
+                uid.downloads.remove(download)
+
+        return self._endless(send, leave)
 
     def files(self, camera: int, start: datetime, end: datetime, kind: str) -> list[RecordedFile]:
         """List the files of one request, under the names that are sent."""
@@ -151,11 +155,16 @@ class DownloadDesk:
                 return self.faults.pop(number)
         return None
 
-    def _endless(self, send: Callable[[Body], Awaitable[None]]) -> EndlessAnswer:
+    def _endless(
+        self, send: Callable[[Body], Awaitable[None]], abandon: Callable[[], None] = lambda: None
+    ) -> EndlessAnswer:
         hyphens = "--" if self.readings.boundary_with_hyphens else ""
         boundary = f"{hyphens}{self.readings.downloads.boundary}"
         return EndlessAnswer(
-            f"multipart/form-data; boundary={boundary}", self.readings.framing, send
+            f"multipart/form-data; boundary={boundary}",
+            self.readings.framing,
+            send,
+            abandon=abandon,
         )
 
     async def _send(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, field
+import socket
+from dataclasses import dataclass, field, replace
+from random import Random
 from typing import TYPE_CHECKING, TypeAlias
 
 from nvrclient.frames import Codec
@@ -12,6 +14,7 @@ from nvrclient.simulator.http_server import Answer, EndlessAnswer
 from nvrclient.simulator.packets import Packing
 from nvrclient.simulator.parts import multipart_type
 from nvrclient.simulator.readings import PushAnswer, Readings
+from nvrclient.simulator.relay import PacketAccount, UdpRelay
 from nvrclient.simulator.sources import (
     AudioParts,
     AudioRtp,
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
     from nvrclient.simulator.cameras import Camera
     from nvrclient.simulator.clips import Clip
+    from nvrclient.simulator.conditions import Conditions
     from nvrclient.simulator.http_server import Body
     from nvrclient.simulator.uids import Uid
 
@@ -64,6 +68,7 @@ class LiveDesk:
     pace: float | None
     origin: Callable[[int], Origin]
     answers: dict[int, PushAnswer]
+    conditions: Conditions
     _packed: dict[tuple[Clip, Packing], PackedClip] = field(
         default_factory=dict[tuple["Clip", Packing], PackedClip]
     )
@@ -93,7 +98,7 @@ class LiveDesk:
         if how is PushAnswer.HTML:
             return Answer(200, b"<html><body>Please wait.</body></html>\r\n", "text/html")
         source = None if how is PushAnswer.SILENT else self._source(camera, push)
-        stream = Stream(push.camera, push.comp, push.port, source, self.pace)
+        stream = self._stream(uid, push, source)
         video = uid.stream(push.camera, audio=False)
         uid.streams.append(stream)
         if push.port:
@@ -104,13 +109,19 @@ class LiveDesk:
             return _DONE
         if push.is_audio and self.readings.audio_in_video and video is not None and video.body:
             video.riders.append(stream)
+            stream.rides = True
             self._spawn(self._send_over_http(uid, stream, video.body))
             return _DONE
 
         async def send(body: Body) -> None:
             await self._send_over_http(uid, stream, body)
 
-        return EndlessAnswer(multipart_type(self.readings), self.readings.framing, send)
+        return EndlessAnswer(
+            multipart_type(self.readings),
+            self.readings.framing,
+            send,
+            abandon=lambda: uid.end(stream),
+        )
 
     def stop(self, uid: Uid, values: dict[str, str]) -> Outcome:
         """Carry out STOP."""
@@ -129,6 +140,28 @@ class LiveDesk:
             return text + "before its audio"
         uid.end(stream)
         return _DONE
+
+    def _stream(self, uid: Uid, push: _Push, source: Source | None) -> Stream:
+        """Make a stream, its account, and what ails it from the start."""
+        conditions = self.conditions
+        account = PacketAccount(push.camera, push.comp, "udp" if push.port else "http", uid.number)
+        if isinstance(source, (VideoRtp, AudioRtp)):
+            account.ssrc = source.writer.ssrc
+            account.first_number = source.writer.sequence_number
+        conditions.accounts.append(account)
+        stream = Stream(
+            push.camera,
+            push.comp,
+            push.port,
+            source,
+            self.pace,
+            conditions=conditions,
+            account=account,
+        )
+        trouble = conditions.troubles.get(push.camera)
+        if trouble is not None and trouble.lasts():
+            stream.trouble = replace(trouble)
+        return stream
 
     def _source(self, camera: Camera, push: _Push) -> Source | None:
         """Choose what to send; None where the camera does not have what is asked for: silence."""
@@ -156,23 +189,30 @@ class LiveDesk:
     async def _send_over_http(self, uid: Uid, stream: Stream, body: Body) -> None:
         stream.body = body
         content_type = stream.source.content_type if stream.source else ""
-        await self._run(uid, stream, HttpSink(body, content_type, self.readings))
+        sink = HttpSink(body, content_type, self.readings, stream.account)
+        await self._run(uid, stream, sink)
 
     async def _send_over_udp(self, uid: Uid, stream: Stream, address: tuple[str, int]) -> None:
         # A socket for each stream, as a recorder's senders have; bound to the address that answers commands.
-        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-            asyncio.DatagramProtocol, local_addr=(self.host, 0)
-        )
+        # Not asyncio's transport: a datagram goes out here and now, and at half the price.
+        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        sender = socket.socket(family, socket.SOCK_DGRAM)
+        sender.setblocking(False)
+        chance = Random(f"{self.conditions.seed} {len(self.conditions.accounts)}")  # noqa: S311
+        stream.relay = UdpRelay(sender, address, stream.account, chance)
         try:
-            await self._run(uid, stream, UdpSink(transport, address))
+            sender.bind((self.host, 0))
+            await self._run(uid, stream, UdpSink(stream.relay, self.conditions))
         finally:
-            transport.abort()
+            stream.relay.close()
 
     async def _run(self, uid: Uid, stream: Stream, sink: Sink) -> None:
         setup = self.cameras[stream.camera].setup
         try:
             await stream.run(sink, setup.end_after, end_closes=setup.end_closes)
         finally:
+            if stream.trouble is not None:
+                stream.trouble.over()
             uid.end(stream)
 
     def _spawn(self, sending: Coroutine[None, None, None]) -> None:

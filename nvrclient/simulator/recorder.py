@@ -11,10 +11,18 @@ from typing import TYPE_CHECKING, Self
 
 from nvrclient.simulator.cameras import DEFAULT_CAMERAS, Camera, CameraSetup
 from nvrclient.simulator.certificate import Certificate
+from nvrclient.simulator.conditions import Conditions
 from nvrclient.simulator.control import CameraControl, ControlDesk, motion
-from nvrclient.simulator.digest import DigestGuard, Verdict
+from nvrclient.simulator.digest import DigestGuard
 from nvrclient.simulator.downloads import Download, DownloadDesk, FileNames
-from nvrclient.simulator.http_server import Answer, EndlessAnswer, HttpRequest, HttpServer
+from nvrclient.simulator.faults import Faults
+from nvrclient.simulator.http_server import (
+    Answer,
+    EndlessAnswer,
+    HttpRequest,
+    HttpServer,
+    Spoiled,
+)
 from nvrclient.simulator.lists import (
     DEFAULT_DISKS,
     DEFAULT_ERRORS,
@@ -26,6 +34,7 @@ from nvrclient.simulator.lists import (
     log_list,
 )
 from nvrclient.simulator.live import LiveDesk, Outcome
+from nvrclient.simulator.logins import LoginDesk
 from nvrclient.simulator.playback import PlaybackDesk
 from nvrclient.simulator.queries import parse_query, split_query
 from nvrclient.simulator.readings import PushAnswer, Readings
@@ -43,6 +52,7 @@ if TYPE_CHECKING:
     from nvrclient.simulator.files import RecordedFile
     from nvrclient.simulator.playback import PlaybackFault
     from nvrclient.simulator.queries import Query
+    from nvrclient.simulator.schedule import Schedule
     from nvrclient.simulator.stream import Stream
 
 __all__ = ["SimulatedRecorder"]
@@ -70,7 +80,8 @@ class SimulatedRecorder:
     | readings | how to read what the specification leaves open |
     | timezone, summer_time | what the time of a picture says of its zone |
     | clock | the recorder's wall clock, in Unix seconds |
-    | seed | of everything random: UIDs, nonces, sequence numbers, time stamps, SSRCs |
+    | faults | a ``Schedule`` of faults that it plays by itself while open; None: none but those a test asks for |
+    | seed | of everything random: UIDs, nonces, sequence numbers, time stamps, SSRCs, chance of faults |
 
     For tests: ``requests`` (answered, in order), ``violations`` (rules of the specification that the client
     broke), ``credentials`` and ``wrong_credentials`` (seen), ``uids`` and ``streams`` (in use now), ``logins``
@@ -107,19 +118,18 @@ class SimulatedRecorder:
         timezone: timezone = UTC,
         summer_time: bool = False,
         clock: Callable[[], float] = time.time,
+        faults: Schedule | None = None,
         seed: int = 0,
     ) -> None:
         if isinstance(cameras, int):
             cycle = (DEFAULT_CAMERAS[n % len(DEFAULT_CAMERAS)] for n in range(cameras))
             cameras = dict(enumerate(cycle, 1))
         self.cameras = dict(cameras)
-        self.username, self.password = username, password
+        self.username = username
         self.host, self.port = host, port
         self.readings = readings
         self.requests: list[Request] = []
         self.violations: list[str] = []
-        self.credentials = self.wrong_credentials = 0
-        self.busy_logins = 0
         self.wrong_masks: list[int] = []
         self.playback_faults: list[PlaybackFault | None] = []
         self.download_faults: list[DownloadFault | None] = []
@@ -131,7 +141,7 @@ class SimulatedRecorder:
         self.disks: list[DiskSlot] = list(DEFAULT_DISKS)
         self.channels = max((16, *self.cameras)) if channels is None else channels
         self.push_answers: dict[int, PushAnswer] = {}
-        self._tls, self._pace, self._clock, self._max_uids = tls, pace, clock, max_uids
+        self._tls, self._pace, self._clock = tls, pace, clock
         self._zone, self._summer_time = timezone, summer_time
         self._random = Random(seed)  # noqa: S311 - repeatable on purpose
         self._guard = DigestGuard(
@@ -143,7 +153,18 @@ class SimulatedRecorder:
             nonce_lifetime=readings.nonce_lifetime,
         )
         self._uids = UidTable(uid_lifetime, self._random, readings.uid_digits)
-        self._server: HttpServer | None = None
+        self._logins = LoginDesk(self._guard, self._uids, max_uids, readings, self.violations)
+        self._conditions = Conditions(seed)
+        self._server = HttpServer(self._answer, self._conditions.path)
+        self.faults = Faults(
+            server=self._server,
+            uids=self._uids,
+            logins=self._logins,
+            conditions=self._conditions,
+            cameras=self.cameras,
+            seed=seed,
+            schedule=faults,
+        )
         self._live: LiveDesk | None = None
         self._recording = recording
         self._recordings: dict[int, Recording] = {}
@@ -174,6 +195,7 @@ class SimulatedRecorder:
             pace=self._pace,
             origin=self._origin,
             answers=self.push_answers,
+            conditions=self._conditions,
         )
         self._playback = PlaybackDesk(
             recordings=self._record(),
@@ -187,25 +209,25 @@ class SimulatedRecorder:
         try:
             if self._tls:
                 await self._certificate.renew((self.host, "localhost"))
-            self._server = HttpServer(self._answer)
             self.port = await self._server.start(self.host, self.port, self._certificate.context)
         except BaseException:
             await self.aclose()
             raise
         self._is_open = True
+        self.faults.start()
         return self
 
     async def aclose(self) -> None:
         """Close: streams, connections, UIDs and the certificate's files. Takes less than a second."""
         self._is_open = False
+        await self.faults.aclose()
         self.forget_uids()
         if self._live is not None:
             await self._live.aclose()
-        if self._server is not None:
-            await self._server.aclose()
+        await self._server.aclose()
         self._downloads.running.clear()  # one whose sending never began is still there
         await self._certificate.aclose()
-        self._server = self._live = None
+        self._live = None
 
     async def __aenter__(self) -> Self:
         return await self.start()
@@ -279,7 +301,55 @@ class SimulatedRecorder:
     @property
     def connections(self) -> int:
         """How many TCP connections were accepted so far."""
-        return self._server.accepted if self._server else 0
+        return len(self.connection_times)
+
+    @property
+    def connection_times(self) -> list[float]:
+        """When each of them was accepted, in the loop's time. What nothing listens for is not seen."""
+        return self._server.connected_at
+
+    @property
+    def login_times(self) -> list[float]:
+        """When each UID was issued, in the loop's time."""
+        return self._logins.times
+
+    @property
+    def max_starts_seen(self) -> int:
+        """How many START were in flight at once at most; more than one only while they are slow."""
+        return self.faults.max_starts_seen
+
+    @property
+    def password(self) -> str:
+        """The account's password. A change holds from the next credential on; UIDs live on."""
+        return self._guard.password
+
+    @password.setter
+    def password(self, password: str) -> None:
+        self._guard.password = password
+
+    @property
+    def credentials(self) -> int:
+        """How many credentials were seen so far."""
+        return self._logins.credentials
+
+    @property
+    def wrong_credentials(self) -> int:
+        """How many of them were wrong."""
+        return self._logins.wrong_credentials
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether the account is locked."""
+        return self._logins.is_locked
+
+    @property
+    def busy_logins(self) -> int:
+        """How many logins more are answered 503."""
+        return self._logins.busy
+
+    @busy_logins.setter
+    def busy_logins(self, count: int) -> None:
+        self._logins.busy = count
 
     # What can happen to a recorder
 
@@ -290,8 +360,7 @@ class SimulatedRecorder:
 
     def drop_connections(self) -> None:
         """Cut every TCP connection. UIDs and streams over UDP live on."""
-        if self._server is not None:
-            self._server.drop_connections()
+        self._server.drop_connections()
 
     async def replace_certificate(
         self, names: Sequence[str] | None = None, *, expired: bool = False
@@ -316,16 +385,18 @@ class SimulatedRecorder:
 
     # Commands
 
-    def _answer(self, request: HttpRequest) -> Answer | EndlessAnswer:
+    def _answer(self, request: HttpRequest) -> Answer | EndlessAnswer | Spoiled:
         """Answer a request and put it on record."""
         cgi = request.path.rpartition("/")[2]
         credentials = "authorization" in request.headers
-        answer = self._route(request, cgi)
         params = split_query(request.query)
         now = asyncio.get_running_loop().time()
-        self.requests.append(Request(now, cgi, params, credentials, answer.status))
+        sent, fault = self.faults.answer(cgi, params, lambda: self._route(request, cgi))
+        answer = sent.answer if isinstance(sent, Spoiled) else sent
+        status = 0 if answer is None else answer.status
+        self.requests.append(Request(now, cgi, params, credentials, status, fault))
         _log.debug("%r", self.requests[-1])
-        return answer
+        return sent
 
     def _route(self, request: HttpRequest, cgi: str) -> Answer | EndlessAnswer:
         query = None
@@ -338,16 +409,16 @@ class SimulatedRecorder:
         if isinstance(query, str):
             return self._violation(f"{cgi}: {query}")
         if query.action == "log in":
-            return self._judge(request, login=True) or self._log_in()
+            return self._logins.judge(request, login=True) or self._logins.log_in()
         value = query.values.get("UID")
         if value is None:  # as_getinfo.cgi, recordedtime.cgi
             return self._inform(query, request.peer)
         uid = self._uids.find(value)
-        refusal = self._judge(request, login=False)
+        refusal = self._logins.judge(request, login=False)
         if refusal is not None:
             return refusal
         if uid is None:
-            return self._unauthorized(challenge=self.readings.gone_uid_challenges)
+            return self._logins.unauthorized(challenge=self.readings.gone_uid_challenges)
         self._uids.keep(uid)
         return self._act(uid, query, request)
 
@@ -409,51 +480,3 @@ class SimulatedRecorder:
         _log.warning("the client broke a rule: %s", text)
         self.violations.append(text)
         return Answer(400, f"{text}\r\n".encode())
-
-    # Logging in
-
-    def _judge(self, request: HttpRequest, *, login: bool) -> Answer | None:
-        """Judge the credentials of a request: the refusal, or None where it may go on."""
-        required = login or self.readings.challenge_commands
-        authorization = request.headers.get("authorization")
-        if authorization is None:
-            return self._unauthorized() if required else None
-        self.credentials += 1
-        now = asyncio.get_running_loop().time()
-        verdict = self._guard.judge(authorization, request.method, request.target, now)
-        if verdict is Verdict.WRONG:
-            self.wrong_credentials += 1
-        elif verdict is Verdict.REPLAYED:
-            self.violations.append("a pair of nonce and nonce count was used twice")
-        if not (login or self.logins):
-            self.violations.append("a credential was sent before dlogin.cgi had accepted one")
-        if not required or (verdict is Verdict.ACCEPTED and not self.is_locked):
-            return None
-        return self._unauthorized(stale=verdict is Verdict.STALE)
-
-    @property
-    def is_locked(self) -> bool:
-        """Whether the account is locked, by too many wrong credentials."""
-        limit = self.readings.lock_after
-        return limit is not None and self.wrong_credentials >= limit
-
-    def _unauthorized(self, *, challenge: bool = True, stale: bool = False) -> Answer:
-        if not challenge:
-            return Answer(401)
-        header = self._guard.challenge(asyncio.get_running_loop().time(), stale=stale)
-        return Answer(401, headers=(f"WWW-Authenticate: {header}",))
-
-    def _log_in(self) -> Answer:
-        full = len(self._uids) >= self._max_uids
-        if self.busy_logins or (full and self.readings.full_is_busy):
-            self.busy_logins = max(self.busy_logins - 1, 0)
-            return Answer(503)
-        if full:
-            self._uids.drop(self.uids[0])
-        uid = self._uids.issue()
-        page = (
-            "<html><head><title>Network disk recorder</title></head>\r\n"
-            "<!-- /cgi-bin/dlogin.cgi?UID=-1 -->\r\n<frameset>"
-            f'<frame src="./hdrctl.cgi?UID={uid.value}&HTML=live.html"></frameset></html>\r\n'
-        )
-        return Answer(200, page.encode("ascii"), "text/html")

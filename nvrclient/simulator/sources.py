@@ -55,6 +55,10 @@ class Source(Protocol):
         """Write a unit: the RTP packets of a picture or of one piece of audio, or one part's body."""
         ...
 
+    def is_key(self, unit: int) -> bool:
+        """Whether decoding can start at this unit."""
+        ...
+
 
 class PackedClip:
     """A clip's access units as RTP payloads, packed once for all streams that send it."""
@@ -103,6 +107,16 @@ class VideoRtp:
                 information = b""
         return written
 
+    def is_key(self, unit: int) -> bool:
+        """Whether decoding can start at this picture."""
+        index = (self._origin.readings.start_at + unit) % len(self._clip)
+        return index in self._clip.keyframes
+
+    @property
+    def writer(self) -> RtpWriter:
+        """What writes its packets."""
+        return self._writer
+
     def _information(self, unit: int, index: int) -> bytes:
         where, origin = self._origin.readings.extension, self._origin
         if where is Extension.NONE:
@@ -138,6 +152,15 @@ class AudioRtp:
         ticks = unit * self._clip.samples_per_unit
         return [self._writer.packet(ticks, data, marker=True, information=information)]
 
+    def is_key(self, unit: int) -> bool:  # noqa: ARG002 - every one is
+        """Whether decoding can start here."""
+        return True
+
+    @property
+    def writer(self) -> RtpWriter:
+        """What writes its packets."""
+        return self._writer
+
 
 class AudioParts:
     """Audio as parts of a response (section 2.3.7)."""
@@ -153,6 +176,10 @@ class AudioParts:
         """Write one part's body."""
         data = _audio(self._clip, unit, self._readings)
         return [audio_body(data, zero_byte=self._readings.audio_zero_byte)]
+
+    def is_key(self, unit: int) -> bool:  # noqa: ARG002 - every one is
+        """Whether decoding can start here."""
+        return True
 
 
 class JpegParts:
@@ -177,6 +204,10 @@ class JpegParts:
                 length_counts_itself=readings.jpeg_length_counts_itself,
             )
         ]
+
+    def is_key(self, unit: int) -> bool:  # noqa: ARG002 - every one is
+        """Whether decoding can start here."""
+        return True
 
 
 def _audio(clip: Clip, unit: int, readings: Readings) -> bytes:
