@@ -14,7 +14,6 @@ import textwrap
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 
 import aiohttp
 import httpx
@@ -171,36 +170,6 @@ def test_row_78_the_asyncio_repl() -> None:
             os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         os.close(terminal)
-
-
-def test_row_16_ctrl_c_stops_the_stream(tmp_path: Path) -> None:
-    told = tmp_path / "told"
-    child = _child(
-        f"""
-        import asyncio, pathlib, nvrclient
-        from nvrclient.simulator import SimulatedRecorder
-
-        async def main():
-            async with SimulatedRecorder() as recorder:
-                try:
-                    async with nvrclient.connect(recorder.url, "ADMIN", recorder.password) as nvr:
-                        async with nvr.camera(1).live("h264") as stream:
-                            async for frame in stream:
-                                print("frame", flush=True)
-                finally:
-                    sent = [dict(r.params).get("CMD", r.cgi) for r in recorder.requests][-2:]
-                    pathlib.Path({str(told)!r}).write_text(f"{{sent}} {{recorder.uids}}")
-
-        asyncio.run(main())
-        """
-    )
-    assert child.stdout is not None
-    assert child.stdout.readline() == "frame\n"
-    child.send_signal(signal.SIGINT)
-    out, _ = child.communicate(timeout=5)
-    assert told.read_text() == "['STOP', 'logout.cgi'] ()"
-    assert out.rstrip().endswith("KeyboardInterrupt")
-    assert "Warning" not in out
 
 
 def test_no_optional_package_is_needed_to_import() -> None:
