@@ -1,7 +1,7 @@
 """An event loop whose clock jumps: hours pass in seconds, and real sockets of one process work under it.
 
 When nothing is ready, time moves to the next timer at once. It stands still while a job of `run_in_executor` (or
-`asyncio.to_thread`) or a child process of asyncio is pending, and while the loopback has something under way.
+`asyncio.to_thread`, or anyio's) or a child process of asyncio is pending, and while the loopback has something under way.
 
 There are three clocks, as on a computer. `loop.time()` is the monotonic one, which every timer follows. `wall()` runs
 with it and can be set (`set_wall`); `boot_time()` runs with it too, and goes on while the computer sleeps (`sleep`).
@@ -9,6 +9,7 @@ with it and can be set (`set_wall`); `boot_time()` runs with it too, and goes on
 
 from __future__ import annotations
 
+import _socket
 import asyncio
 import selectors
 import socket
@@ -16,6 +17,8 @@ import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any, TypeVar
+
+from anyio._backends._asyncio import WorkerThread
 
 _T = TypeVar("_T")
 
@@ -35,8 +38,8 @@ class _JumpingSelector(selectors.DefaultSelector):  # type: ignore[valid-type, m
     def __init__(self) -> None:
         super().__init__()
         # What is sent over the loopback stands in one queue of the kernel: once this datagram is here, so is what was
-        # sent before it.
-        self._canary = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        # sent before it. The plain type: tests replace methods of socket.socket.
+        self._canary = _socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._canary.bind(("127.0.0.1", 0))
         self._canary.connect(self._canary.getsockname())
         self._canary.settimeout(1.0)
@@ -120,7 +123,14 @@ class SimulatedClockLoop(asyncio.SelectorEventLoop):
     @property
     def is_waiting(self) -> bool:
         """Whether a thread or a child process is at work."""
-        return self._jobs > 0 or self._children > 0
+        if self._jobs > 0 or self._children > 0:
+            return True
+        return threading.active_count() > 1 and any(
+            isinstance(thread, WorkerThread)
+            and thread.loop is self
+            and thread not in thread.idle_workers
+            for thread in threading.enumerate()
+        )
 
     def run_in_executor(  # type: ignore[override]
         self, executor: Executor | None, func: Any, *args: Any

@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+from anyio import to_thread
 
 from tests.clock import SimulatedClockLoop, run_simulated, simulated_clock
 
@@ -63,6 +64,17 @@ def test_a_thread_is_faster_than_any_deadline() -> None:
         for _ in range(50):
             async with asyncio.timeout(0.001):
                 await asyncio.to_thread(time.sleep, 0.002)
+
+    run_simulated(scenario())
+
+
+def test_it_stands_still_while_a_thread_of_anyio_works() -> None:
+    async def scenario() -> None:
+        began = simulated_clock().time()
+        for _ in range(3):
+            async with asyncio.timeout(0.001):
+                await to_thread.run_sync(time.sleep, 0.02)
+        assert simulated_clock().time() == began
 
     run_simulated(scenario())
 
