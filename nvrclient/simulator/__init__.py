@@ -5,7 +5,7 @@ Written from the specification, apart from the client, and sharing with it only 
 """
 
 from nvrclient.simulator.answer_faults import AnswerFault, AnswerRule
-from nvrclient.simulator.cameras import CameraSetup
+from nvrclient.simulator.cameras import CameraSetup, light_cameras
 from nvrclient.simulator.clips import Clip, split_annex_b
 from nvrclient.simulator.control import CameraAction, CameraMove
 from nvrclient.simulator.download_readings import DownloadFault, DownloadReadings, FileHeaders
@@ -130,6 +130,7 @@ __all__ = [
     "VideoLength",
     "ZoneBits",
     "default_recording",
+    "light_cameras",
     "read_number",
     "split_annex_b",
 ]

@@ -8,7 +8,7 @@ from nvrclient.frames import Codec
 from nvrclient.simulator.clips import Clip, loaded
 from nvrclient.simulator.recording import Recording
 
-__all__ = ["DEFAULT_CAMERAS", "Camera", "CameraSetup"]
+__all__ = ["DEFAULT_CAMERAS", "Camera", "CameraSetup", "light_cameras"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,15 @@ DEFAULT_CAMERAS = (
     CameraSetup("h265_slices", "aac_16k_mono"),
     CameraSetup("h264", "g726", "jpeg"),
 )
+
+
+def light_cameras(count: int, fps: float = 1.0) -> dict[int, CameraSetup]:
+    """Make cameras for tests of hours: H.264 (odd numbers) and H.265 by turns, GOPs of five pictures, no sound.
+
+    At 1 picture a second and ``Readings(packet_size=700)`` a camera sends about five packets a second.
+    """
+    clips = [Clip.load(name).with_short_gops(5, fps) for name in ("h264", "h265")]
+    return {number: CameraSetup(clips[(number - 1) % 2]) for number in range(1, count + 1)}
 
 
 class Camera:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NotRequired, TypedDict, cast
@@ -105,6 +105,23 @@ class Clip:
     def from_file(path: Path, sizes: Sequence[int], codec: Codec | str, fps: float) -> Clip:
         """Read a clip of pictures from one file, of which ``sizes`` are the lengths in order."""
         return Clip.video(codec, _cut(path.read_bytes(), sizes), fps, name=path.stem)
+
+    def with_short_gops(self, pictures: int, fps: float) -> Clip:
+        """Keep the first pictures of each GOP, and show them at another rate: light, and still what an encoder made.
+
+        Only for clips whose GOPs are closed and whose pictures come in the order they are shown in.
+        """
+        starts = sorted(self.keyframes)
+        kept = [n for start in starts for n in range(start, min(start + pictures, len(self)))]
+        units = tuple(self.units[n] for n in kept)
+        keyframes = frozenset(index for index, n in enumerate(kept) if n in self.keyframes)
+        return replace(
+            self,
+            name=f"{self.name}, {pictures} a GOP",
+            units=units,
+            fps=fps,
+            keyframes=keyframes,
+        )
 
     @cached_property
     def nal_units(self) -> tuple[tuple[bytes, ...], ...]:

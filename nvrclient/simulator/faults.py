@@ -211,22 +211,22 @@ class Faults:
     def reboot(self, script: Reboot = RESET) -> Incident:
         """Go down and come back. Over when it answers as ever."""
         incident = self._begin("reboot", self.streams, uids=self._uids, undo=_takes_its_time)
-        self._spawn(self._reboot(script, incident))
+        was_dead = self._conditions.path.is_dead
+        if script.silent or script.ending is Ending.SILENCE:
+            self._conditions.path.die()
+        # The connections go before the streams, or these would end their responses in order.
+        self._server.end_connections(script.ending)
+        for uid in self._uids:
+            self._uids.drop(uid)
+        self._spawn(self._come_back(script, incident, was_dead=was_dead))
         return incident
 
-    async def _reboot(self, script: Reboot, incident: Incident) -> None:
+    async def _come_back(self, script: Reboot, incident: Incident, *, was_dead: bool) -> None:
         path, server = self._conditions.path, self._server
-        was_dead = path.is_dead
         try:
-            if script.silent or script.ending is Ending.SILENCE:
-                path.die()
-            # The connections go before the streams, or these would end their responses in order.
-            server.end_connections(script.ending)
-            for uid in self._uids:
-                self._uids.drop(uid)
             await asyncio.sleep(script.silent)
+            server.end_connections(Ending.SILENCE)  # those that came meanwhile
             if script.refused:
-                server.end_connections(Ending.SILENCE)
                 server.refuse(counted=script.counted)
             if not was_dead:
                 path.revive()

@@ -103,10 +103,19 @@ class BrokenOffError(ConnectionError):
 
 
 class Body:
-    """The body of an endless answer. One that is ``muted`` writes nothing."""
+    """The body of an endless answer.
 
-    def __init__(self, writer: asyncio.StreamWriter, framing: Framing) -> None:
+    Where ``misses_client()`` is False, it goes on, into nothing, when the client has gone.
+    """
+
+    def __init__(
+        self,
+        writer: asyncio.StreamWriter,
+        framing: Framing,
+        misses_client: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._writer, self._framing = writer, framing
+        self.misses_client = misses_client
         self.muted = False
 
     async def write(self, parts: Sequence[bytes]) -> None:
@@ -114,7 +123,12 @@ class Body:
         if self.muted:
             return
         self._writer.write(self._framed(parts))
-        await self._writer.drain()
+        try:
+            await self._writer.drain()
+        except OSError:
+            if self.misses_client():
+                raise
+            self.muted = True
 
     def _framed(self, parts: Sequence[bytes]) -> bytes:
         if self._framing is Framing.CHUNK_PER_PART:
@@ -233,7 +247,7 @@ class HttpServer:
             server.close()
         self._servers.clear()
         for family, address in addresses:
-            # Bound and not listening: the port refuses, and nobody else gets it meanwhile.
+            # Bound and not listening: the port refuses, and no connection that goes out meanwhile gets it.
             held = socket.socket(family, socket.SOCK_STREAM)
             self._held.append(held)
             held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -375,7 +389,7 @@ class HttpServer:
             "Connection: close",
         )
         writer.write("\r\n".join((*head, "", "")).encode("latin-1"))
-        body = Body(writer, answer.framing)
+        body = Body(writer, answer.framing, lambda: self.notices_leaving)
         sending = asyncio.ensure_future(answer.send(body))
         leaving = asyncio.ensure_future(self._left(reader, body))
         try:
@@ -394,10 +408,9 @@ class HttpServer:
 
     async def _left(self, reader: asyncio.StreamReader, body: Body) -> None:
         """Wait until the client is heard leaving; it has nothing more to say."""
-        try:
+        with contextlib.suppress(OSError):
             await reader.read(1)
-        finally:
-            body.muted = not self.notices_leaving
+        body.muted = not self.notices_leaving
         await self._path.alive()
         if body.muted:
             await asyncio.Event().wait()

@@ -37,7 +37,7 @@ class Kind(Enum):
     CONNECTIONS_HALF_OPEN = "every TCP connection is forgotten and not closed"
     UID_LOST = "one UID is forgotten"
     UIDS_LOST = "all UIDs are forgotten"
-    UIDS_STOLEN = "a UID dies at every third command"
+    UIDS_STOLEN = "a UID dies at every other command, and one stream over HTTP is closed"
     STREAM_SILENT = "one stream falls silent"
     STREAM_EMPTY = "one stream sends no pictures, but parts or packets"
     STREAM_WITHOUT_KEYFRAMES = "one stream sends no key frames"
@@ -46,9 +46,9 @@ class Kind(Enum):
     STREAM_CUT = "one stream over HTTP is cut in the middle of a part"
     STREAM_FLOODS = "one stream over HTTP sends fifty times as fast"
     KEEPALIVE_LOST = "answers to status.cgi are lost"
-    ANSWERS_LATE = "answers come late"
+    ANSWERS_LATE = "answers come late, and one stream over HTTP is closed"
     ANSWERS_GARBLED = "answers to status.cgi mean nothing"
-    ANSWERS_BUSY = "a third of all commands is answered 503"
+    ANSWERS_BUSY = "every other command is answered 503, and one stream over HTTP is closed"
     LOGINS_BUSY = "one UID is forgotten, and the next logins are answered 503"
     START_REFUSED = "one stream is closed, and the next START is answered 204"
     UDP_BURST = "the next packets of every UDP stream are lost"
@@ -96,6 +96,7 @@ async def _over(incident: Incident, patience: float) -> None:
             await incident.over()
     except TimeoutError:
         incident.heal()
+        await incident.over()  # a reboot takes its time
 
 
 @dataclass(slots=True)
@@ -143,24 +144,34 @@ def _flood(hand: _Hand) -> Incident | None:
     return incident
 
 
-def _uid_lost_busy(hand: _Hand) -> Incident | None:
+def _logins_busy(hand: _Hand) -> Incident | None:
     if not hand.has_uids:
         return None
-    incident = hand.faults.spoil(
-        AnswerFault.STATUS, "dlogin.cgi", count=2, seconds=hand.seconds, status=503
-    )
     lost = hand.faults.forget_uid()
-    incident.cameras, incident.uids = lost.cameras, lost.uids
-    return incident
+    busy = hand.faults.spoil(AnswerFault.STATUS, "dlogin.cgi", count=2, seconds=hand.seconds)
+    return _joined(hand, busy, lost)
 
 
 def _start_refused(hand: _Hand) -> Incident | None:
     streams = hand.stream("http")
     if not streams:
         return None
-    lost = hand.faults.disturb(StreamFault.FIN, streams=streams)
-    incident = hand.faults.refuse_starts(204, streams[0].camera)
-    incident.cameras = lost.cameras
+    closed = hand.faults.disturb(StreamFault.FIN, streams=streams)
+    return _joined(hand, hand.faults.refuse_starts(204, streams[0].camera), closed)
+
+
+def _answers_spoiled(hand: _Hand, incident: Incident) -> Incident:
+    """Have a stream started while answers are spoiled, so that something is asked for."""
+    streams = hand.stream("http")
+    if streams:
+        _joined(hand, incident, hand.faults.disturb(StreamFault.FIN, streams=streams))
+    return incident
+
+
+def _joined(hand: _Hand, incident: Incident, other: Incident) -> Incident:
+    """Make one incident of two."""
+    hand.faults.log.remove(other)
+    incident.cameras, incident.uids = other.cameras, other.uids
     return incident
 
 
@@ -175,7 +186,7 @@ _PLAYS: dict[Kind, Callable[[_Hand], Incident | None]] = {
     Kind.CONNECTIONS_HALF_OPEN: lambda hand: hand.faults.drop_connections(Ending.SILENCE),
     Kind.UID_LOST: lambda hand: hand.faults.forget_uid() if hand.has_uids else None,
     Kind.UIDS_LOST: lambda hand: hand.faults.forget_uids() if hand.has_uids else None,
-    Kind.UIDS_STOLEN: lambda hand: hand.faults.steal_uids(3, hand.seconds),
+    Kind.UIDS_STOLEN: lambda hand: _answers_spoiled(hand, hand.faults.steal_uids(2, hand.seconds)),
     Kind.STREAM_SILENT: lambda hand: hand.disturb(StreamFault.SILENCE),
     Kind.STREAM_EMPTY: lambda hand: hand.disturb(
         hand.random.choice((StreamFault.BOUNDARIES, StreamFault.EMPTY_PARTS))
@@ -193,16 +204,19 @@ _PLAYS: dict[Kind, Callable[[_Hand], Incident | None]] = {
         count=1,
         seconds=120,
     ),
-    Kind.ANSWERS_LATE: lambda hand: hand.faults.spoil(
-        AnswerFault.SLOW, delay=hand.random.uniform(0.5, 3), seconds=hand.seconds
+    Kind.ANSWERS_LATE: lambda hand: _answers_spoiled(
+        hand,
+        hand.faults.spoil(
+            AnswerFault.SLOW, delay=hand.random.uniform(0.5, 3), seconds=hand.seconds
+        ),
     ),
     Kind.ANSWERS_GARBLED: lambda hand: hand.faults.spoil(
         AnswerFault.GARBAGE, "status.cgi", count=1, seconds=120
     ),
-    Kind.ANSWERS_BUSY: lambda hand: hand.faults.spoil(
-        AnswerFault.STATUS, share=0.33, status=503, seconds=hand.seconds
+    Kind.ANSWERS_BUSY: lambda hand: _answers_spoiled(
+        hand, hand.faults.spoil(AnswerFault.STATUS, every=2, status=503, seconds=hand.seconds)
     ),
-    Kind.LOGINS_BUSY: _uid_lost_busy,
+    Kind.LOGINS_BUSY: _logins_busy,
     Kind.START_REFUSED: _start_refused,
     Kind.UDP_BURST: lambda hand: (
         hand.faults.lose_packets(hand.random.randint(1, 200)) if hand.has_udp else None
