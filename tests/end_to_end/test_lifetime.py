@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import pickle
-import socket
-import ssl
-import threading
-import time
-from pathlib import Path
 
 import pytest
 
@@ -17,7 +11,6 @@ import nvrclient
 from nvrclient import LiveStream, VideoFrame
 from nvrclient.simulator import Readings, SimulatedRecorder
 from tests.clock import run_simulated
-from tests.end_to_end.servers import logs_in, serving
 from tests.end_to_end.test_live_video import take, watching
 from tests.secrets import PASSWORD
 
@@ -202,131 +195,6 @@ def _of(recorder: SimulatedRecorder) -> int:
     return sum(1 for name in names if "nvrclient " not in name) - 1
 
 
-async def test_row_71_closing_does_not_wait_for_a_frozen_peer() -> None:
-    release = asyncio.Event()
-
-    async def freezes(request: bytes, writer: asyncio.StreamWriter) -> None:
-        plain = logs_in(request)
-        if plain is None:
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace\r\n\r\n")
-        elif b"dlogin" in request or b"hdrctl" in request:
-            writer.write(plain)
-        else:
-            await release.wait()
-
-    async with serving(freezes) as (url, _):
-        nvr = await nvrclient.connect(url, "ADMIN", PASSWORD)
-        stream = await nvr.camera(1).live("h264")
-        waiting = asyncio.create_task(anext(stream, None))
-        await asyncio.sleep(0.05)
-        began = time.monotonic()
-        await nvr.aclose()
-        await stream.aclose()
-        assert time.monotonic() - began < 2.0
-        assert await waiting is None
-        release.set()
-
-
-async def test_row_71_closing_does_not_wait_for_a_frozen_tls_peer(tmp_path: Path) -> None:
-    """A TLS server in a thread that logs the client in, starts a stream, and then never reads or writes again."""
-    async with recorder_of(tls=True) as recorder:
-        assert recorder.certificate
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        pem = Path(recorder.certificate)
-        keys = list(pem.parent.glob("*"))
-        for key in keys:
-            try:
-                context.load_cert_chain(pem, key)
-            except ssl.SSLError:
-                continue
-            break
-        listener = socket.create_server(("127.0.0.1", 0))
-        frozen: list[socket.socket] = []
-
-        def talk(plain: socket.socket) -> None:
-            try:
-                connection = context.wrap_socket(plain, server_side=True)
-                frozen.append(connection)
-                while request := connection.recv(65536):
-                    answer = logs_in(request)
-                    if b"STOP" in request or b"logout" in request:
-                        return  # frozen: the connection stays open and nobody reads it
-                    if answer is None:
-                        connection.sendall(
-                            b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace\r\n\r\n"
-                        )
-                        return
-                    connection.sendall(answer)
-            except OSError:
-                plain.close()
-
-        def serve() -> None:
-            while True:
-                try:
-                    plain, _ = listener.accept()
-                except OSError:
-                    return
-                talkers.append(threading.Thread(target=talk, args=(plain,)))
-                talkers[-1].start()
-
-        talkers: list[threading.Thread] = []
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            url = f"https://127.0.0.1:{listener.getsockname()[1]}"
-            nvr = await nvrclient.connect(url, "ADMIN", PASSWORD, verify=recorder.certificate)
-            stream = await nvr.camera(1).live("h264")
-            began = time.monotonic()
-            await nvr.aclose()
-            assert time.monotonic() - began < 2.0
-            await stream.aclose()
-        finally:
-            listener.shutdown(socket.SHUT_RDWR)
-            listener.close()
-            for connection in frozen:
-                connection.close()
-            for ended in (thread, *talkers):
-                ended.join()
-
-
-async def test_row_71_closing_while_reconnecting() -> None:
-    recorder = recorder_of()
-    async with recorder:
-        nvr = await nvrclient.connect(recorder.url, "ADMIN", PASSWORD, stall_timeout=0.3)
-        stream = await nvr.camera(1).live("h264")
-        await take(stream, 2)
-        await recorder._server.aclose()  # type: ignore[union-attr]
-        async with asyncio.timeout(5):
-            while stream.state != "reconnecting":
-                await asyncio.sleep(0.02)
-        began = time.monotonic()
-        await asyncio.gather(nvr.aclose(), nvr.aclose(), stream.aclose())
-        assert time.monotonic() - began < 2.0
-        assert stream.state == "closed"
-        left = [item async for item in stream]
-        assert left == []
-
-
-async def test_row_72_dropped_without_close() -> None:
-    async with recorder_of() as recorder:
-        async with nvrclient.connect(recorder.url, "ADMIN", PASSWORD) as nvr:
-            stream = await nvr.camera(1).live("h264")
-            with pytest.warns(ResourceWarning, match="aclose"):
-                del stream
-                gc.collect()
-            async with asyncio.timeout(2):
-                while recorder.streams:
-                    await asyncio.sleep(0.02)
-        nvr = await nvrclient.connect(recorder.url, "ADMIN", PASSWORD)
-        with pytest.warns(ResourceWarning, match="aclose"):
-            del nvr
-            gc.collect()
-        async with asyncio.timeout(2):
-            while recorder.uids:
-                await asyncio.sleep(0.02)
-        await asyncio.sleep(0.05)
-
-
 @pytest.mark.parametrize("transport", ["http", "udp"])
 async def test_row_73_a_bug_ends_the_stream_with_a_typed_error(
     transport: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -345,19 +213,6 @@ async def test_row_73_a_bug_ends_the_stream_with_a_typed_error(
             async for _ in stream:
                 pass
     assert sum("a bug in nvrclient" in record.getMessage() for record in caplog.records) == 1
-
-
-async def test_row_74_many_sessions_leave_nothing() -> None:
-    for way in ("http", "https", "udp"):
-        async with recorder_of(tls=way == "https", pace=None) as recorder:
-            for _ in range(10):
-                async with nvrclient.connect(
-                    recorder.url, "ADMIN", PASSWORD, verify=recorder.certificate or True
-                ) as nvr:
-                    transport = "udp" if way == "udp" else "http"
-                    async with nvr.camera(1).live("h264", transport=transport) as stream:  # type: ignore[arg-type]
-                        await take(stream, 2)
-            assert recorder.uids == ()
 
 
 # Misuse
