@@ -17,11 +17,11 @@ from nvrclient.simulator.faults import (
     REBOOTS,
     RESET,
     Faults,
-    Incident,
     Reboot,
 )
 from nvrclient.simulator.files import RecordedFile
 from nvrclient.simulator.http_server import Ending
+from nvrclient.simulator.incident import Incident
 from nvrclient.simulator.list_readings import ListReadings
 from nvrclient.simulator.lists import DiskSlot, LoggedEntry
 from nvrclient.simulator.playback import Fault, PlaybackFault

@@ -38,7 +38,7 @@ DEFAULT_CAMERAS = (
 def light_cameras(count: int, fps: float = 1.0) -> dict[int, CameraSetup]:
     """Make cameras for tests of hours: H.264 (odd numbers) and H.265 by turns, GOPs of five pictures, no sound.
 
-    At 1 picture a second and ``Readings(packet_size=700)`` a camera sends about five packets a second.
+    At 1 picture a second and ``Readings(packet_size=700)`` a camera sends about six packets a second.
     """
     clips = [Clip.load(name).with_short_gops(5, fps) for name in ("h264", "h265")]
     return {number: CameraSetup(clips[(number - 1) % 2]) for number in range(1, count + 1)}

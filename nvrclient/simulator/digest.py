@@ -15,6 +15,8 @@ __all__ = ["REALM", "DigestGuard", "Verdict"]
 
 REALM = "Network disk recorder"
 
+_KEPT = 1000  # nonces, the latest: an older one is stale; a recorder runs for months
+
 _FIELD = re.compile(r'(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,]*))')
 
 
@@ -65,6 +67,8 @@ class DigestGuard:
         """Write a WWW-Authenticate header with a new nonce."""
         nonce = f"{self._random.getrandbits(128):032x}"
         self._nonces[nonce] = _Nonce(now)
+        if len(self._nonces) > _KEPT:
+            del self._nonces[next(iter(self._nonces))]
         algorithm = "SHA-256" if self._sha256 else "MD5"
         return (
             f'Digest realm="{self._realm}", nonce="{nonce}", algorithm={algorithm}, qop="auth"'

@@ -87,8 +87,13 @@ class SimulatedRecorder:
     broke), ``credentials`` and ``wrong_credentials`` (seen), ``uids`` and ``streams`` (in use now), ``logins``
     and ``connections`` (so far), ``wrong_masks`` (lengths of MASK that were refused); ``recording(camera)`` is what
     a camera has recorded, and ``uids[n].playback`` what a UID plays back. At run time ``push_answers[camera]`` changes how START is answered, and
-    ``busy_logins`` is the number of logins to be answered 503. ``playback_faults`` damages the next answers that
+    ``busy_logins`` is the number of logins to be answered 503, and another ``password`` holds from the next
+    credential on. ``playback_faults`` damages the next answers that
     bring a recording, one entry each; None leaves one whole.
+
+    Faults: ``faults`` is everything else that can happen to it, from a reboot to a lost datagram, and the log of it;
+    see `Faults`. ``connection_times`` and ``login_times`` say when, ``max_starts_seen`` how many START were in
+    flight at once.
 
     Downloads: ``downloads`` run now, ``max_downloads_seen`` is the most there were at once (one that was refused
     counts), ``download_files(…)`` is what a client should end up with. ``download_faults`` damages the next

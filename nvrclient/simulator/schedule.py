@@ -18,7 +18,8 @@ from nvrclient.simulator.stream_faults import StreamFault
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from nvrclient.simulator.faults import Faults, Incident
+    from nvrclient.simulator.faults import Faults
+    from nvrclient.simulator.incident import Incident
     from nvrclient.simulator.stream import Stream
 
 __all__ = ["Kind", "Schedule"]
