@@ -164,11 +164,7 @@ class UdpRelay:
     def _hold(self, datagram: bytes, faults: UdpFaults) -> None:
         number = self._account.made
         self._account.made += 1
-        # Packets leave the row in the order they came, so that none is overtaken by more than ``distance``.
         until = number + 1 + self._random.randint(1, faults.distance)
-        if self._held:
-            until = max(until, self._held[-1][2])
-        until = min(until, number + 1 + faults.distance)
         entry: list[tuple[int, bytes, int, asyncio.TimerHandle]] = []
         timer = asyncio.get_running_loop().call_later(faults.hold, lambda: self._release(entry[0]))
         entry.append((number, datagram, until, timer))
