@@ -45,27 +45,30 @@ class Steps:
 
     So the points are not only where the work itself waits: what it waits for goes on in tasks of its own, and each of
     their steps is another moment. At suspension number `cancel_at` (from 1; 0: never) the work is cancelled, and `times`
-    - 1 more times, each at the next suspension. `count` is how many there were, `hit` says where the first was.
+    - 1 more times, each at the next suspension; or, with `by_timeout`, a deadline round it is over. `count` is how many
+    there were, `hit` says where the first was.
     """
 
-    def __init__(self, *, cancel_at: int = 0, times: int = 1) -> None:
+    def __init__(self, *, cancel_at: int = 0, times: int = 1, by_timeout: bool = False) -> None:
         self.count = 0
         self.hit: str | None = None
         self._cancel_at = cancel_at
         self._times = times
+        self._by_timeout = by_timeout
+        self._deadline = asyncio.timeout(None)
         self._task: asyncio.Task[Any] | None = None
         self._work: Coroutine[Any, Any, Any] | None = None
 
     async def outcome(
         self, work: Coroutine[Any, Any, object], limit: float
     ) -> BaseException | None:
-        """Return what `work` raised; TimeoutError where it has not ended after `limit` seconds."""
+        """Return what `work` raised; AssertionError where it has not ended after `limit` seconds."""
         loop = asyncio.get_running_loop()
         before = loop.get_task_factory()
         loop.set_task_factory(self._make_task)  # type: ignore[arg-type]
         try:
-            self._work = work
-            self._task = loop.create_task(work, name="scenario")
+            self._work = self._within_deadline(work)
+            self._task = loop.create_task(self._work, name="scenario")
             await asyncio.wait((self._task,), timeout=limit)
         finally:
             loop.set_task_factory(before)
@@ -73,8 +76,12 @@ class Steps:
         if not task.done():
             task.cancel()
             await asyncio.wait((task,))
-            return TimeoutError(f"the scenario did not end within {limit:g} s")
+            return AssertionError(f"the scenario did not end within {limit:g} s")
         return asyncio.CancelledError() if task.cancelled() else task.exception()
+
+    async def _within_deadline(self, work: Coroutine[Any, Any, object]) -> object:
+        async with self._deadline:
+            return await work
 
     def _make_task(
         self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any], **more: Any
@@ -93,7 +100,10 @@ class Steps:
                 own = work is self._work
                 caller = "" if own else f", the caller at {place_of(self._work)}"
                 self.hit = f"at {place_of(work)}{caller}"
-            task.cancel()
+            if self._by_timeout:
+                self._deadline.reschedule(0)  # long ago: in the next turn of the loop
+            else:
+                task.cancel()
 
 
 async def _driven(stepped: _Stepped) -> Any:

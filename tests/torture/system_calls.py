@@ -10,7 +10,6 @@ import errno
 import os
 import socket
 import sys
-import traceback
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -113,8 +112,9 @@ def _by_client() -> bool:
 
 
 def _here() -> str:
-    """Return the innermost frame of the client among the callers, or asyncio's."""
-    stack = traceback.extract_stack()[:-3]
-    mine = [frame for frame in stack if is_client(frame.filename)]
-    frame = (mine or stack)[-1]
-    return f"{frame.filename.removeprefix(PACKAGE)}:{frame.lineno}"
+    """Return the innermost frame of the client among the callers, or whatever called."""
+    caller = frame = sys._getframe(3)
+    while frame is not None and not is_client(frame.f_code.co_filename):
+        frame = frame.f_back  # type: ignore[assignment]
+    found = frame or caller
+    return f"{found.f_code.co_filename.removeprefix(PACKAGE)}:{found.f_lineno}"
