@@ -587,7 +587,7 @@ def overtaken(seen: list[int]) -> list[int]:
         UdpFaults(bursts=0.01, burst=(1, 200)),
         UdpFaults(duplicate=0.1),
         UdpFaults(reorder=0.1),
-        UdpFaults(loss=0.2, reorder=0.3, distance=30, hold=5),
+        UdpFaults(loss=0.3, reorder=0.3, distance=30, hold=5),
         UdpFaults(loss=0.02, bursts=0.005, duplicate=0.05, reorder=0.05, distance=5, hold=1),
     ],
 )
