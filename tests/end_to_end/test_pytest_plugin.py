@@ -110,7 +110,7 @@ def test_plain_pytest_asyncio_and_anyio_tests(project: Path) -> None:
     assert "6 passed" in done.stdout
 
 
-def test_a_recorder_of_a_wider_scope(project: Path) -> None:
+def test_a_wider_scope_and_what_is_said_of_wrong_options(project: Path) -> None:
     done = run(
         project,
         """
@@ -132,16 +132,6 @@ def test_a_recorder_of_a_wider_scope(project: Path) -> None:
         def test_two(recorder):
             urls.add(recorder.url)
             assert len(urls) == 1
-        """,
-    )
-    assert done.returncode == 0, done.stdout
-
-
-def test_what_is_wrong_is_said(project: Path) -> None:
-    done = run(
-        project,
-        """
-        import pytest
 
         @pytest.mark.simulated_recorder(camera=1)
         def test_unknown_option(simulated_recorder):
@@ -152,7 +142,7 @@ def test_what_is_wrong_is_said(project: Path) -> None:
             pass
         """,
     )
-    assert "2 errors" in done.stdout
+    assert "2 passed, 2 errors" in done.stdout, done.stdout
     assert "unexpected keyword argument 'camera'" in done.stdout
     assert "takes options by name only" in done.stdout
 
@@ -171,5 +161,3 @@ def test_a_run_that_does_not_use_it_pays_little(project: Path) -> None:
         """,
     )
     assert done.returncode == 0, done.stdout
-    done = run(project, "def test_none(request): assert 0", "-p", "no:nvrclient", "--fixtures")
-    assert "simulated_recorder" not in done.stdout

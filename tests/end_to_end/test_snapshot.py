@@ -60,11 +60,11 @@ async def test_the_cameras_own_jpeg_byte_for_byte() -> None:
 @pytest.mark.parametrize(("camera", "name"), [(1, "h264"), (2, "h265")])
 async def test_a_key_frame_of_a_camera_without_jpeg(camera: int, name: str) -> None:
     recorder = recorder_of()
-    async with watching(recorder, stall_timeout=1.0) as nvr:
+    async with watching(recorder, stall_timeout=0.6) as nvr:
         began = time.monotonic()
         jpeg = await nvr.camera(camera).snapshot()
         if camera == 1:  # the placeholder is seen as such; it is not waited for silence
-            assert time.monotonic() - began < 0.9
+            assert time.monotonic() - began < 0.5
         assert recorder.streams == ()
     clip = Clip.load(name)
     assert size(jpeg) == (clip.width, clip.height)
@@ -171,7 +171,7 @@ async def test_concurrent_snapshots_share_one_stream() -> None:
 async def test_a_running_stream_is_shared(transport: str) -> None:
     """The newest GOP held comes at once: neither START nor a UID is needed once it is known that there is no JPEG."""
     recorder = recorder_of(pace=1.0)
-    async with watching(recorder, max_uids=1, stall_timeout=0.6) as nvr:
+    async with watching(recorder, max_uids=1, stall_timeout=0.3) as nvr:
         async with nvr.camera(2).live(transport=transport) as stream:  # type: ignore[arg-type]
             await take(stream, 3)
             before = starts(recorder)
@@ -262,13 +262,11 @@ async def test_the_command(recorder: SimulatedRecorder, tmp_path: Path) -> None:
         "NVR_PASSWORD": recorder.password,
     }
     file = tmp_path / "front.jpg"
+    file.write_bytes(b"yesterday's")
     ended = await run("snapshot", "3", str(file), **access)
     assert (ended.code, ended.out, ended.err) == (0, "", "")
     assert file.read_bytes() in Clip.load("jpeg").units
     assert list(tmp_path.iterdir()) == [file]
-    ended = await run("snapshot", "9", str(file), **access)
-    assert ended.code == 7
-    assert file.read_bytes() in Clip.load("jpeg").units
 
 
 async def test_the_command_writes_to_a_pipe(recorder: SimulatedRecorder) -> None:
