@@ -76,6 +76,9 @@ INTERRUPT_ALL = {
 INTERRUPT_IF_LONG = {Kind.BLACK_HOLE, Kind.UDP_BLOCKED}
 """Kinds that do so if they last `LONG_ENOUGH`."""
 
+SETTLED = 5.0
+"""Seconds after a fault after which nothing of it is under way."""
+
 REBOOTS = {
     Kind.REBOOT_RESET,
     Kind.REBOOT_ORDERLY,
@@ -220,8 +223,7 @@ class Day:
             ticks += 1
             now = clock.time()
             self._look(now)
-            if not self._under:
-                self._gaps_before = self._gaps()
+            self._compare_losses(now)
             if now >= slow_at and not faults.lasting:
                 # All sixteen start again at once while START takes its time: so it is seen how many are in flight.
                 slow_at = now + SLOW_EVERY
@@ -291,6 +293,33 @@ class Day:
             if stream.transport == "udp"
         }
 
+    def _compare_losses(self, now: float) -> None:
+        """Between two faults: what was lost in each stream over UDP that outlived the last one is what was counted."""
+        log = self._recorder.faults.log
+        if log and (log[-1].ended is None or now < log[-1].ended + SETTLED):
+            return
+        under = self._under[-1] if self._under else None
+        if under is not None and under.incident is log[-1]:
+            differing: dict[int, tuple[object, int, int]] = {}
+            present = self._gaps()
+            for camera, before in under.gaps.items():
+                account, gaps, counted = present.get(camera, (None, 0, 0))
+                if account is not before[0]:
+                    continue  # it was started again meanwhile
+                if gaps - before[1] == counted - before[2]:
+                    self.report.bursts_compared += 1
+                elif now < under.incident.ended + SETTLED + 2:  # type: ignore[operator]
+                    differing[camera] = (
+                        before  # a packet of this very moment is given up in a moment
+                    )
+                else:
+                    self._wrong(
+                        f"{under.kind.name} at {under.incident.began:.1f}: camera {camera}:"
+                        f" {gaps - before[1]} packets lost, {counted - before[2]} counted"
+                    )
+            under.gaps = differing
+        self._gaps_before = self._gaps()
+
     def _judge(self, under: _Under) -> None:
         incident, kind = under.incident, under.kind
         assert incident.ended is not None
@@ -310,14 +339,6 @@ class Day:
                     self._wrong(f"{name}: camera {watcher.camera} was interrupted at {told:.1f}")
         if kind in REBOOTS:
             self._judge_connects(name, incident)
-        for camera, (account, gaps, counted) in under.gaps.items():
-            now = self._gaps().get(camera)
-            if now is not None and now[0] is account:
-                self.report.bursts_compared += 1
-                made, found = now[1] - gaps, now[2] - counted
-                self._wrong_unless(
-                    made == found, f"{name}: camera {camera}: {made} packets lost, {found} counted"
-                )
         alone = len(self._under) == 1  # nothing else began meanwhile that it can be out by
         for watcher in self._watchers:
             if watcher.is_out and alone:
