@@ -9,7 +9,6 @@
 """
 
 from nvrclient.camera import Camera
-from nvrclient.connection import SessionStats
 from nvrclient.download import Download, DownloadProgress, IncomingFile, StoredFile
 from nvrclient.errors import (
     AuthenticationError,
@@ -47,6 +46,7 @@ from nvrclient.frames import (
 from nvrclient.live import LiveStream
 from nvrclient.playback import Playback
 from nvrclient.session import Session, connect
+from nvrclient.stats import SessionStats
 from nvrclient.stream import StreamStats
 
 __version__ = "0.1.0"

@@ -15,7 +15,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
 
@@ -25,14 +25,20 @@ from nvrclient.commands.command import Command, Uid
 from nvrclient.credentials import Credentials
 from nvrclient.errors import (
     CommandError,
+    ConnectionFailedError,
     NVRError,
+    ProtocolError,
     SessionLimitError,
 )
 from nvrclient.frames import Codec
+from nvrclient.keepalive import KeepAlive
 from nvrclient.login import log_in
 from nvrclient.options import Options, Secret
-from nvrclient.pace import Pace
-from nvrclient.tasks import Tasks
+from nvrclient.pace import LoginPace, Pace
+from nvrclient.pulse import Pulse
+from nvrclient.reach import Reach
+from nvrclient.stats import SessionStats
+from nvrclient.tasks import Tasks, told
 from nvrclient.transport.http import (
     MAX_REPLY,
     Address,
@@ -50,14 +56,11 @@ logger = logging.getLogger("nvrclient.connection")
 CLOSE_TIME = 1.5
 """Seconds for STOP and logout at the end; with the rest of closing it stays under 2 s whatever the peer does."""
 
-RELOGIN_INTERVAL = 5.0
-"""Seconds between logins after UIDs were lost: the first is made at once."""
+DOUBTED_TIME = 0.7
+"""The same where the recorder has not answered lately, perhaps to the STOPs of streams that were closed just before."""
 
-UID_LIFETIME = 90.0
-"""Seconds a UID lives after the last command that carried it (1.3)."""
-
-LIFETIME_MARGIN = 5.0
-"""Seconds before that at which a UID without a good answer counts as lost."""
+HURRY_TIME = 0.3
+"""The same for a caller in a hurry; a recorder that is there has answered by then."""
 
 CONTROL_IDLE = 10.0
 """Seconds for which a UID that only camera control used is kept for the next command."""
@@ -65,30 +68,10 @@ CONTROL_IDLE = 10.0
 MAX_DOWNLOADS = 2
 """Downloads at a time; recorders answer a third with status 3 (6.3.1)."""
 
-KEEPALIVE_RETRY = 5.0
-"""Seconds to the next keep-alive after one that failed."""
+MAX_STARTS = 4
+"""STARTs under way at once: a recorder is not run over when all its streams come back."""
 
 _A = TypeVar("_A", Reply, Body)
-
-
-@dataclass(frozen=True, slots=True)
-class SessionStats:
-    """What a session has done so far.
-
-    ``logins`` (UIDs obtained), ``relogins`` (of these, after a UID was lost), ``credentials_sent``,
-    ``keepalives`` (answered), ``keepalives_failed``, ``commands`` (sent), ``uids`` (held now),
-    ``uids_lost``, ``streams`` (open now).
-    """
-
-    logins: int = 0
-    relogins: int = 0
-    credentials_sent: int = 0
-    keepalives: int = 0
-    keepalives_failed: int = 0
-    commands: int = 0
-    uids: int = 0
-    uids_lost: int = 0
-    streams: int = 0
 
 
 class Closable(Protocol):
@@ -106,7 +89,10 @@ class Connection(Tasks):
         super().__init__()
         self.address = address
         self.options = options
-        self.client = HttpClient(address, verify=options.verify, http2=options.http2)
+        self.reach = Reach()
+        self.client = HttpClient(
+            address, verify=options.verify, http2=options.http2, heard=self.reach.heard
+        )
         self.stats = SessionStats()
         self.is_open = False
         self.streams: set[Closable] = set()
@@ -117,12 +103,13 @@ class Connection(Tasks):
         self._table = UidTable(options.max_uids)
         self._uid_lock = asyncio.Lock()  # over choosing a UID
         self._login_lock = asyncio.Lock()
-        self._lost_uids = 0  # since the last login
-        self._last_relogin: float | None = None
-        self._keepers: dict[UidSlot, asyncio.Task[None]] = {}
+        self._logins = LoginPace()
+        self._keepers: dict[UidSlot, tuple[KeepAlive, asyncio.Task[None]]] = {}
+        self._pulse = Pulse(self._slept)
         self.rtp_ports_used: set[int] = set()
         self._next_rtp_port = 0  # index in the range
         self.pace = Pace(self, options.command_interval)
+        self.starts = asyncio.Semaphore(MAX_STARTS)
         self.download_turns = Turns(min(MAX_DOWNLOADS, options.max_uids))
         self._closing: asyncio.Task[None] | None = None
         self._pid = os.getpid()
@@ -131,6 +118,12 @@ class Connection(Tasks):
 
     def check_usable(self) -> None:
         """Raise RuntimeError where this is the wrong event loop or process, or the session is closed."""
+        self.check_loop()
+        if not self.is_open:
+            raise RuntimeError("the session is closed; open one with nvrclient.connect(…)")
+
+    def check_loop(self) -> None:
+        """Raise RuntimeError where this is the wrong event loop or process."""
         if os.getpid() != self._pid:
             raise RuntimeError(
                 "this session belongs to the process that opened it; open one after fork"
@@ -144,8 +137,6 @@ class Connection(Tasks):
                 "this session belongs to another event loop, which is not the one running here; use"
                 " it in that loop, or open one in this"
             )
-        if not self.is_open:
-            raise RuntimeError("the session is closed; open one with nvrclient.connect(…)")
 
     def free_rtp_ports(self) -> list[int] | None:
         """Return the ports of `rtp_ports` to try, or None for any.
@@ -173,7 +164,11 @@ class Connection(Tasks):
 
     def snapshot(self) -> SessionStats:
         """Return the statistics as they stand."""
-        return replace(self.stats, credentials_sent=self._credentials.sent)
+        return replace(
+            self.stats,
+            credentials_sent=self._credentials.sent,
+            loop_lag_max=self._pulse.lag_max,
+        )
 
     # Opening and closing
 
@@ -183,20 +178,29 @@ class Connection(Tasks):
         await self.client.open()
         async with self._uid_lock:
             await self._obtain()
+        self.spawn(self._pulse.run(), "pulse")
 
     async def aclose(self) -> None:
         """Stop every stream, log out, free everything: at most 2 s whatever the recorder does. Safe to repeat.
 
-        Cancelling it does not stop the closing.
+        Cancelling it does not stop the closing; a task that was cancelled twice already, as by a second Ctrl-C, waits
+        `HURRY_TIME` at most. Raises RuntimeError in another event loop or process than its own.
         """
+        self.check_loop()
         if self._closing is None:
+            caller = asyncio.current_task()
+            seconds = CLOSE_TIME
+            if self.reach.is_doubted:
+                seconds = DOUBTED_TIME
+            if caller is not None and caller.cancelling() > 1:
+                seconds = HURRY_TIME
             self.is_open = False
-            self._closing = self.loop.create_task(self._close(), name="nvrclient close")
+            self._closing = self.loop.create_task(self._close(seconds), name="nvrclient close")
         await asyncio.shield(self._closing)
 
-    async def _close(self) -> None:
+    async def _close(self, seconds: float) -> None:
         with suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_TIME):
+            async with asyncio.timeout(seconds):
                 await _all(stream.aclose() for stream in tuple(self.streams))
                 async with self._login_lock:  # a login under way may still bring a UID to give back
                     await _all(self._log_out(slot) for slot in self._table)
@@ -205,22 +209,47 @@ class Connection(Tasks):
 
     # UIDs
 
-    async def lease_live(self, camera: int) -> UidSlot:
+    async def lease_live(self, camera: int, *, patient: bool = False) -> UidSlot:
         """Return a UID for a live stream of `camera`, set up for live; give it back by `release`.
 
-        Raises SessionLimitError when `max_uids` are in use, and what a login raises.
+        Raises SessionLimitError when `max_uids` are in use, and what a login raises. `patient`: a login waits while the
+        recorder has no UID free.
         """
-        async with self._uid_lock:
-            slot = self._table.for_live(camera) or await self._obtain_for(
-                f"live stream of camera {camera}"
-            )
-            slot.cameras.add(camera)
-            try:
-                await self._set_up(slot)
-            except BaseException:
-                self.release(slot, camera)
-                raise
-            return slot
+        slot = await self._lease(
+            lambda: self._table.for_live(camera),
+            lambda slot: slot.cameras.add(camera),
+            f"live stream of camera {camera}",
+            patient=patient,
+        )
+        try:
+            await self._set_up(slot)
+        except BaseException:
+            self.release(slot, camera)
+            raise
+        return slot
+
+    async def _lease(
+        self,
+        find: Callable[[], UidSlot | None],
+        take: Callable[[UidSlot], object],
+        what: str,
+        *,
+        patient: bool = False,
+    ) -> UidSlot:
+        """Take the UID that `find` finds, or else a new one; who waits for his login holds up nobody else."""
+        while True:
+            async with self._uid_lock:
+                wait, slot = 0.0, find()
+                if slot is None:
+                    self._credentials.check()
+                    self._check_room(what)
+                    wait = self._logins.wait(self.loop.time(), patient=patient)
+                    if wait <= 0:
+                        slot = await self._obtain()
+                if slot is not None:
+                    take(slot)
+                    return slot
+            await asyncio.sleep(wait)
 
     async def lease_control(self, camera: int, since: float) -> UidSlot:
         """Return a UID on which `camera` can be controlled, known to the recorder at monotonic time `since`.
@@ -229,19 +258,19 @@ class Connection(Tasks):
         """
         slot = self._table.for_control(camera, since)
         if slot is not None and slot.set_up:  # nothing to wait for
-            slot.controls += 1
+            _controls(slot)
             return slot
-        async with self._uid_lock:
-            slot = self._table.for_control(camera, since) or await self._obtain_for(
-                f"control of camera {camera}"
-            )
-            slot.controls += 1
-            try:
-                await self._set_up(slot)
-            except BaseException:
-                self.release_control(slot)
-                raise
-            return slot
+        slot = await self._lease(
+            lambda: self._table.for_control(camera, since),
+            _controls,
+            f"control of camera {camera}",
+        )
+        try:
+            await self._set_up(slot)
+        except BaseException:
+            self.release_control(slot)
+            raise
+        return slot
 
     def release_control(self, slot: UidSlot) -> None:
         """Give a UID back that controlled a camera; it is kept for `CONTROL_IDLE` seconds, where nothing else wants it."""
@@ -255,23 +284,26 @@ class Connection(Tasks):
 
     async def _set_up(self, slot: UidSlot) -> None:
         """Make the UID one of live streams (2.1.2.1), once."""
-        if not slot.set_up:
-            reply = await self.ask(live.set_up, slot)
-            check(live.set_up(slot.uid), reply)
-            slot.set_up = True
-
-    async def lease_playback(self) -> UidSlot:
-        """Return a UID for one playback, which alone moves it; give it back by `release_playback`; raises as `lease_live`."""
+        if slot.set_up:
+            return
         async with self._uid_lock:
-            slot = self._table.unused() or await self._obtain_for("playback")
-            slot.plays = True
-            slot.set_up = False  # for live it is set up again afterwards (3.1.7)
-            return slot
+            if not slot.set_up:
+                reply = await self.ask(live.set_up, slot)
+                check(live.set_up(slot.uid), reply)
+                slot.set_up = True
 
-    def release_playback(self, slot: UidSlot) -> None:
-        """Give a UID back that played; as `release`."""
+    async def lease_playback(self, *, patient: bool = False) -> UidSlot:
+        """Return a UID for one playback, which alone moves it; give it back by `release_playback`; as `lease_live`."""
+        return await self._lease(self._table.unused, _plays, "playback", patient=patient)
+
+    def release_playback(self, slot: UidSlot, *, stopped: bool = True) -> None:
+        """Give a UID back that played; as `release`. One that may not have `stopped` is logged out: it plays on."""
         slot.plays = False
-        self._spare(slot)
+        if stopped:
+            self._spare(slot)
+        elif slot in self._table and self._closing is None:
+            self._forget(slot)
+            self.spawn(self._log_out(slot), f"logout UID #{slot.number}")
 
     async def lease_download(self) -> UidSlot:
         """Return a UID for one download; give it back by `release_download`; raises as `lease_live`.
@@ -279,11 +311,7 @@ class Connection(Tasks):
         Whether downloads can share a UID, with each other or with streams, is not specified: one of its own cannot be
         wrong, and there are two downloads at a time at most.
         """
-        async with self._uid_lock:
-            slot = self._table.unused() or await self._obtain_for("download")
-            slot.downloads = True
-            slot.set_up = False
-            return slot
+        return await self._lease(self._table.unused, _downloads, "download")
 
     def release_download(self, slot: UidSlot) -> None:
         """Give a UID back that downloaded; as `release`."""
@@ -304,42 +332,35 @@ class Connection(Tasks):
             self._forget(slot)
             self.spawn(self._log_out(slot), f"logout UID #{slot.number}")
 
-    def lose(self, slot: UidSlot) -> None:
-        """The recorder no longer knows this UID: tell all who use it."""
+    def lose(self, slot: UidSlot, error: NVRError | None = None) -> None:
+        """The recorder no longer knows this UID: tell all who use it; with `error` they end by it."""
         if slot in self._table:
             logger.info("UID #%d is gone; cameras %s", slot.number, sorted(slot.cameras))
             self._forget(slot)
-            self._lost_uids += 1
+            self._logins.lost(self.loop.time() - slot.issued_at)
             self.count(uids_lost=1)
             for watcher in tuple(slot.watchers):
-                watcher()
+                watcher(error)
 
     def _forget(self, slot: UidSlot) -> None:
         self._table.remove(slot)
-        keeper = self._keepers.pop(slot, None)
-        if keeper is not None and keeper is not asyncio.current_task():
-            keeper.cancel()
+        _, keeping = self._keepers.pop(slot, (None, None))
+        if keeping is not None and keeping is not asyncio.current_task():
+            keeping.cancel()
         self.stats = replace(self.stats, uids=len(self._table))
 
-    async def _obtain_for(self, what: str) -> UidSlot:
-        if self._table.full:
+    def _check_room(self, what: str) -> None:
+        now = self.loop.time()
+        if self._table.is_full(now):
             raise SessionLimitError(
-                f"{what}: all {self.options.max_uids} UIDs of this session are in use (max_uids);"
-                " close a stream first",
-                retry_after=None,
+                f"{what}: all {self.options.max_uids} UIDs of this session are in use (max_uids), or the"
+                " recorder may hold sixteen for it still; close a stream first",
+                retry_after=self._table.free_in(now),
             )
-        return await self._obtain()
 
     async def _obtain(self) -> UidSlot:
         """Log in for one more UID; the caller holds the lock."""
-        again = self._lost_uids > 0
-        if again and self._credentials.refused is None:
-            if self._last_relogin is not None:
-                wait = self._last_relogin + RELOGIN_INTERVAL - self.loop.time()
-                if wait > 0:
-                    await asyncio.sleep(wait)
-            self._last_relogin = self.loop.time()
-        task = self.spawn(self._log_in_for_slot(again=again), "login")
+        task = self.spawn(self._log_in_for_slot(), "login")
         try:
             return await self.result(task)
         except asyncio.CancelledError:  # the UID comes all the same, and nobody waits for it
@@ -350,49 +371,68 @@ class Connection(Tasks):
         if not task.cancelled() and task.exception() is None:
             self._spare(task.result())
 
-    async def _log_in_for_slot(self, *, again: bool) -> UidSlot:
+    async def _log_in_for_slot(self) -> UidSlot:
         """Log in and enter the UID, whether or not the caller still waits: so every UID issued is given back."""
         async with self._login_lock:
             self.count(commands=1)
-            uid = await log_in(self.client, self._credentials, self.options.timeout)
-            self._lost_uids = 0
+            again = self._logins.begin(self.loop.time())
+            sent = self._credentials.sent
+            try:
+                uid = await log_in(self.client, self._credentials, self.options.timeout)
+            except NVRError as error:
+                now = self.loop.time()
+                unclear = isinstance(error, ConnectionFailedError | ProtocolError)
+                if isinstance(error, SessionLimitError):
+                    self._logins.refused(now)
+                elif unclear and self._credentials.sent > sent:
+                    self._table.abandon(now)  # perhaps a UID was issued
+                raise
+            self._logins.issued(self.loop.time())
             slot = self._table.add(uid, self.loop.time())
-            name = f"keep-alive UID #{slot.number}"
-            self._keepers[slot] = self.spawn(self._keep_alive(slot), name)
+            self._keep(slot)
             self.count(logins=1, relogins=int(again))
             self.stats = replace(self.stats, uids=len(self._table))
             return slot
 
     async def _log_out(self, slot: UidSlot) -> None:
         self._forget(slot)
-        with suppress(NVRError, UidGoneError):
+        try:
             await self.ask(login.log_out, slot)
+        except UidGoneError:
+            pass
+        except NVRError:
+            self._table.abandon(slot.last_contact)
 
-    async def _keep_alive(self, slot: UidSlot) -> None:
-        """Hold a UID: status.cgi every `keepalive` seconds, sooner after a failure, until it is lost."""
-        interval = self.options.keepalive
-        due = self.loop.time() + interval
-        failing = False
-        while True:
-            await asyncio.sleep(due - self.loop.time())
+    # Keeping UIDs
+
+    def _keep(self, slot: UidSlot) -> None:
+        name = f"UID #{slot.number}"
+
+        async def send() -> None:
             try:
                 reply = await self.ask(login.keep_alive, slot, lane="keepalive")
                 check(login.keep_alive(slot.uid), reply)
-            except UidGoneError:
-                return
-            except NVRError as error:
+            except NVRError:
                 self.count(keepalives_failed=1)
-                if not failing:
-                    logger.warning("keep-alive of UID #%d failed: %s", slot.number, error)
-                failing = True
-                if self.loop.time() - slot.last_contact > UID_LIFETIME - LIFETIME_MARGIN:
-                    self.lose(slot)
-                    return
-                due = self.loop.time() + min(KEEPALIVE_RETRY, interval)
-            else:
-                failing = False
-                self.count(keepalives=1)
-                due = max(due + interval, self.loop.time())
+                raise
+            self.count(keepalives=1)
+
+        async def run() -> None:
+            try:
+                await keeper.run()
+            except Exception as bug:  # noqa: BLE001  nobody awaits this task: its streams tell
+                self._table.abandon(slot.last_contact)
+                self.lose(slot, told(f"keep-alive of {name}", bug))
+
+        keeper = KeepAlive(name, self.options.keepalive, self.reach, send)
+        self._keepers[slot] = keeper, self.spawn(run(), f"keep-alive {name}")
+
+    def _slept(self, seconds: float) -> None:
+        """The machine slept: UIDs may be gone, and nothing may be there yet."""
+        logger.info("the machine slept for %.0f s", seconds)
+        self.reach.doubt()
+        for keeper, _ in self._keepers.values():
+            keeper.hurry()
 
     # Commands
 
@@ -405,6 +445,7 @@ class Connection(Tasks):
         limit: int = MAX_REPLY,
         timeout: float | None = None,
         fresh: bool = False,
+        once: bool = False,
     ) -> Reply:
         """Send a command that carries this UID; return the answer. Raises UidGoneError, and as `HttpClient.get`.
 
@@ -414,7 +455,13 @@ class Connection(Tasks):
 
         async def send(command: Command, authorization: Authorization | None) -> Reply:
             return await self.client.get(
-                command, authorization, timeout=seconds, lane=lane, limit=limit, fresh=fresh
+                command,
+                authorization,
+                timeout=seconds,
+                lane=lane,
+                limit=limit,
+                fresh=fresh,
+                once=once,
             )
 
         return await self._carry(make(slot.uid), slot, send)
@@ -442,8 +489,7 @@ class Connection(Tasks):
         for _ in range(2):
             slot = self._table.any()
             if slot is None:
-                async with self._uid_lock:
-                    slot = self._table.any() or await self._obtain()
+                slot = await self._lease(self._table.any, lambda _slot: None, str(shown))
             try:
                 return await self.ask(
                     command, slot, lane="control" if once else "commands", fresh=once
@@ -486,6 +532,20 @@ class Connection(Tasks):
         if answer.status < 400:
             slot.last_contact = self.loop.time()
         return answer
+
+
+def _controls(slot: UidSlot) -> None:
+    slot.controls += 1
+
+
+def _plays(slot: UidSlot) -> None:
+    slot.plays = True
+    slot.set_up = False  # for live it is set up again afterwards (3.1.7)
+
+
+def _downloads(slot: UidSlot) -> None:
+    slot.downloads = True
+    slot.set_up = False
 
 
 async def _discard(answer: Reply | Body) -> None:

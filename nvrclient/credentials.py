@@ -13,6 +13,7 @@ from nvrclient.commands import digest
 from nvrclient.commands.command import Command
 from nvrclient.errors import AuthenticationError, ConnectionFailedError
 from nvrclient.options import Secret
+from nvrclient.tasks import misuse
 from nvrclient.transport.http import Authorization, Body, Reply
 
 
@@ -28,6 +29,11 @@ class Credentials:
         self._challenge: digest.Challenge | None = None  # of a recorder that challenges commands
         self._nonce_count = 0
 
+    def check(self) -> None:
+        """Raise AuthenticationError where the recorder has refused them."""
+        if self.refused is not None:
+            raise AuthenticationError(self.refused)
+
     def answer(
         self, command: Command, challenge: digest.Challenge, count: int = 1
     ) -> Authorization:
@@ -38,9 +44,9 @@ class Credentials:
         """
         try:
             password = Secret(self._password.reveal())  # asked for once, and shown by no traceback
-        except Exception as failure:
+        except Exception as failure:  # noqa: BLE001  it is the caller's
             if isinstance(failure, TypeError) and not self.proved:
-                raise
+                raise misuse(failure) from None
             raise ConnectionFailedError(
                 f"login: the password callable raised {type(failure).__name__}"
             ) from None

@@ -19,8 +19,7 @@ async def log_in(client: HttpClient, credentials: Credentials, timeout: float) -
 
     Raises AuthenticationError, SessionLimitError, CommandError, ProtocolError, ConnectionFailedError.
     """
-    if credentials.refused is not None:
-        raise AuthenticationError(credentials.refused)
+    credentials.check()
     command = commands.LOGIN
     reply = await client.get(command, None, timeout=timeout)
     sent = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -107,3 +108,53 @@ class _ControlTurns:
 
         waiting = loop.call_later(CONTROL_PATIENCE, end)
         return end
+
+
+RELOGIN_INTERVAL = 5.0
+"""Seconds between logins for UIDs that are lost again and again; one that had lived so long is replaced at once."""
+
+FIRST_REFUSAL, MAX_REFUSAL = 5.0, 15.0
+"""Seconds to the next login in the background after the recorder had no UID free, doubled each time."""
+
+
+class LoginPace:
+    """When the next login may go out; times are the event loop's."""
+
+    def __init__(self) -> None:
+        self._again = False  # UIDs were lost since the last login
+        self._owed = 0  # logins that may go out at once: UIDs lost that had lived
+        self._last: float | None = None  # when UIDs lost were last replaced
+        self._refusals = 0
+        self._refused_until = 0.0
+
+    def lost(self, lived: float) -> None:
+        """A UID was lost that had lived for so many seconds."""
+        self._again = True
+        if lived >= RELOGIN_INTERVAL:
+            self._owed += 1
+
+    def wait(self, now: float, *, patient: bool) -> float:
+        """Return the seconds until a login may go out; whoever is not `patient` would rather be refused."""
+        at = self._refused_until if patient else now
+        if self._again and not self._owed and self._last is not None:
+            at = max(at, self._last + RELOGIN_INTERVAL)
+        return at - now
+
+    def begin(self, now: float) -> bool:
+        """A login goes out; return whether it replaces a UID that was lost."""
+        if self._again:
+            self._last = now
+        return self._again
+
+    def issued(self, now: float) -> None:
+        """It brought a UID."""
+        self._owed = max(0, self._owed - 1)
+        self._again = self._owed > 0
+        self._refusals = 0
+        self._refused_until = now
+
+    def refused(self, now: float) -> None:
+        """The recorder had none free."""
+        wait = min(FIRST_REFUSAL * 2.0**self._refusals, MAX_REFUSAL)
+        self._refused_until = now + wait * random.uniform(0.8, 1.0)  # noqa: S311  jitter
+        self._refusals += wait < MAX_REFUSAL

@@ -16,13 +16,14 @@ from nvrclient.camera import Camera
 from nvrclient.codec.aac import SAMPLE_RATES as AAC_RATES
 from nvrclient.commands.command import Command, Uid
 from nvrclient.commands.logs import ERRORS, EVENTS
-from nvrclient.connection import Connection, SessionStats
+from nvrclient.connection import Connection
 from nvrclient.control import Controls
 from nvrclient.frames import CameraStatus, Disk, LogEntry
 from nvrclient.information import list_disks, read_log
 from nvrclient.options import Options, Secret
 from nvrclient.playback import Playback
 from nvrclient.registered import registered_cameras
+from nvrclient.stats import SessionStats
 from nvrclient.stream import Openable
 from nvrclient.transport import tls
 from nvrclient.transport.http import Address, parse_address
@@ -172,8 +173,11 @@ class Session(Openable):
     async def aclose(self) -> None:
         """Stop every stream, log out and free everything: at most 2 s whatever the recorder does. Safe to repeat.
 
-        Loops over its streams end. Cancelling it does not stop the closing.
+        Loops over its streams end. Cancelling it does not stop the closing. Raises RuntimeError in another event loop or
+        process than its own.
         """
+        if self._connection is not None:
+            self._connection.check_loop()
         if self._finalizer is not None:
             self._finalizer.detach()
         if self._connection is not None:

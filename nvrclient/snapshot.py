@@ -32,6 +32,7 @@ from nvrclient.frames import Codec, NalUnit, VideoFormat, VideoFrame
 from nvrclient.live import LiveStream
 from nvrclient.live.source import BAD_REQUEST, LiveSource
 from nvrclient.live.wanted import Wanted
+from nvrclient.tasks import bugs_told
 
 logger = logging.getLogger("nvrclient.snapshot")
 
@@ -48,6 +49,11 @@ _worked: WeakKeyDictionary[Connection, dict[int, Codec]] = WeakKeyDictionary()
 async def take_snapshot(connection: Connection, owner: object, camera: int) -> bytes:
     """Return a picture of the camera as a JPEG file; see ``Camera.snapshot``."""
     connection.check_usable()
+    with bugs_told(f"snapshot of camera {camera}"):
+        return await _taken(connection, owner, camera)
+
+
+async def _taken(connection: Connection, owner: object, camera: int) -> bytes:
     worked = _worked.setdefault(connection, {})
     failures: dict[Codec, NVRError] = {}
     for codec in _order(connection, camera, worked.get(camera)):

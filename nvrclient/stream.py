@@ -107,6 +107,7 @@ class StreamStats:
     | foreign | datagrams from others than the recorder |
     | kernel_dropped | datagrams the kernel dropped for want of buffer; None over HTTP, or where it does not say |
     | ssrc_changes, reconnects | new senders; times the stream was brought back |
+    | stalls | of these, because it had fallen silent |
     | bytes_queued | payload waiting for the consumer |
     | last_frame_age | seconds since the last picture was complete; None before the first |
     | transport, fallback | "http" or "udp"; why "auto" left UDP, or None |
@@ -129,6 +130,7 @@ class StreamStats:
     kernel_dropped: int | None = None
     ssrc_changes: int = 0
     reconnects: int = 0
+    stalls: int = 0
     bytes_queued: int = 0
     last_frame_age: float | None = None
     transport: str | None = None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Generator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import anyio
@@ -21,6 +22,51 @@ END_TIME = 0.3
 """Seconds that tasks have to end once they are cancelled."""
 
 _T = TypeVar("_T")
+_E = TypeVar("_E", bound=Exception)
+
+_KNOWN = "_nvrclient_known"
+"""Marks an exception that is not to be logged: it says whose mistake it is, the "caller" or a "bug" told already."""
+
+
+class BugError(NVRError):
+    """A bug of ours, told to the caller. It does not heal by trying again."""
+
+
+def misuse(error: _E) -> _E:
+    """Mark an error as the caller's own, which is raised as it is although it comes out of our tasks."""
+    setattr(error, _KNOWN, "caller")
+    return error
+
+
+def is_misuse(error: BaseException) -> bool:
+    """Whether it was marked by `misuse`."""
+    return getattr(error, _KNOWN, None) == "caller"
+
+
+@contextmanager
+def bugs_told(what: str) -> Generator[None]:
+    """Raise a bug that shows itself in this block as BugError; NVRErrors and the caller's own errors go through."""
+    try:
+        yield
+    except (NVRError, UidGoneError):
+        raise
+    except Exception as failure:
+        if is_misuse(failure):
+            raise
+        bug = told(what, failure)
+    else:
+        return
+    raise bug
+
+
+def told(what: str, bug: Exception) -> BugError:
+    """Log a bug of ours, once however often it is met, and return the error that tells the caller of it."""
+    if not hasattr(bug, _KNOWN):
+        logger.error("%s: a bug in nvrclient", what, exc_info=bug)
+        setattr(bug, _KNOWN, "bug")
+    return BugError(
+        f"{what}: a bug in nvrclient ({type(bug).__name__}); its traceback is in the log"
+    )
 
 
 class Tasks:
@@ -40,8 +86,8 @@ class Tasks:
     def _task_done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         failure = None if task.cancelled() else task.exception()
-        if failure is not None and not isinstance(failure, NVRError | UidGoneError):
-            logger.error("task %r failed", task.get_name(), exc_info=failure)
+        if isinstance(failure, Exception) and not isinstance(failure, NVRError | UidGoneError):
+            told(_what(task), failure)
 
     async def shielded(self, work: Coroutine[Any, Any, _T], name: str) -> _T:
         """Run `work` in a task that the caller's cancellation does not reach, and return what it returns."""
@@ -50,10 +96,11 @@ class Tasks:
     async def result(self, task: asyncio.Task[_T]) -> _T:
         """Wait for a task without handing it the caller's cancellation, or the caller the task's.
 
-        Raises ConnectionFailedError where the task was cancelled because the session was closed.
+        Raises ConnectionFailedError where the task was cancelled because the session was closed, and BugError.
         """
         try:
-            return await asyncio.shield(task)
+            with bugs_told(_what(task)):
+                return await asyncio.shield(task)
         except asyncio.CancelledError:
             caller = asyncio.current_task()
             if task.cancelled() and (caller is None or not caller.cancelling()):
@@ -82,3 +129,7 @@ class Tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=END_TIME)
+
+
+def _what(task: asyncio.Task[Any]) -> str:
+    return task.get_name().removeprefix("nvrclient ")

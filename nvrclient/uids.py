@@ -4,11 +4,12 @@
 |---|---|
 | at most 16 live streams a UID | `MAX_STREAMS` |
 | never the same camera twice on a UID; a camera's audio belongs to its video | `UidTable.for_live` |
-| at most `max_uids` of ours at once | `UidTable.full` |
+| at most `max_uids` of ours at once, and 16 on the recorder, those included that it may still hold for us | `UidTable.is_full` |
 | live and playback never together on a UID; position and direction belong to it, so each playback has its own | `UidTable.for_live`, `UidTable.unused` |
 | what a download may share a UID with is not specified: it has its own | `UidTable.for_live`, `UidTable.unused` |
 | cameras are controlled on the UID of their live stream (4.1.1), or on another that does not play | `UidTable.for_control` |
-| a UID lives 90 s from the last command that carried it | `UidSlot.last_contact`, kept up by the keep-alive |
+| a UID lives 90 s from the last command that carried it | `UidSlot.last_contact`, kept up by the keep-alive; `UidTable.abandon` |
+| a stream is stopped before the same camera is started again | `UidSlot.unstopped` |
 """
 
 from __future__ import annotations
@@ -16,12 +17,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from nvrclient.commands.command import Uid
+from nvrclient.errors import NVRError
 
 MAX_STREAMS = 16
 """Live streams on one UID (1.3)."""
 
 MAX_UIDS = 16
 """UIDs on one recorder (1.3); past that it invalidates one, perhaps ours."""
+
+
+UID_LIFETIME = 90.0
+"""Seconds a UID lives after the last command that carried it (1.3)."""
 
 
 class UidGoneError(Exception):
@@ -34,8 +40,9 @@ class UidSlot:
     ``number`` names it in logs, where the UID itself never stands. ``fresh`` until a command with it succeeded;
     ``set_up`` once it was made a UID of live streams, ``plays`` while a playback moves it, ``downloads`` while a download
     has it. ``controls`` counts the
-    commands of camera control under way on it, ``controlled_at`` is when the last one ended. `watchers` are called
-    when it is lost.
+    commands of camera control under way on it, ``controlled_at`` is when the last one ended. ``unstopped`` holds, by
+    camera, the COMP and port of streams whose STOP was not answered. `watchers` are called when it is lost, with the
+    error that its users end with where it cannot be replaced.
     """
 
     __slots__ = (
@@ -44,17 +51,20 @@ class UidSlot:
         "controls",
         "downloads",
         "fresh",
+        "issued_at",
         "last_contact",
         "number",
         "plays",
         "set_up",
         "uid",
+        "unstopped",
         "watchers",
     )
 
     def __init__(self, uid: Uid, number: int, now: float) -> None:
         self.uid = uid
         self.number = number
+        self.issued_at = now
         self.last_contact = now
         self.fresh = True
         self.set_up = False
@@ -63,7 +73,8 @@ class UidSlot:
         self.controls = 0
         self.controlled_at = now
         self.cameras: set[int] = set()
-        self.watchers: set[Callable[[], None]] = set()
+        self.unstopped: dict[int, list[tuple[str, int | None]]] = {}
+        self.watchers: set[Callable[[NVRError | None], None]] = set()
 
     def __repr__(self) -> str:
         use = f"cameras {sorted(self.cameras)}"
@@ -88,6 +99,7 @@ class UidTable:
     def __init__(self, max_uids: int) -> None:
         self._max_uids = max_uids
         self._slots: list[UidSlot] = []
+        self._abandoned: list[float] = []  # when they end, soonest first
         self._issued = 0
 
     def __len__(self) -> int:
@@ -99,10 +111,25 @@ class UidTable:
     def __contains__(self, slot: UidSlot) -> bool:
         return slot in self._slots
 
-    @property
-    def full(self) -> bool:
-        """Whether no further UID may be asked for."""
-        return len(self._slots) >= self._max_uids
+    def is_full(self, now: float) -> bool:
+        """Whether no further UID may be asked for: the recorder would take one back, perhaps ours."""
+        self._forget_ended(now)
+        held = len(self._slots)
+        return held >= self._max_uids or held + len(self._abandoned) >= MAX_UIDS
+
+    def free_in(self, now: float) -> float | None:
+        """Return the seconds until one may be asked for without giving one back; None: not by waiting."""
+        self._forget_ended(now)
+        if len(self._slots) >= self._max_uids or not self._abandoned:
+            return None
+        return self._abandoned[0] - now
+
+    def abandon(self, last_contact: float) -> None:
+        """Count a UID that the recorder may still hold for us: it was not given back, or issued in an answer that was lost."""
+        self._abandoned = sorted([*self._abandoned, last_contact + UID_LIFETIME])[-MAX_UIDS:]
+
+    def _forget_ended(self, now: float) -> None:
+        self._abandoned = [end for end in self._abandoned if end > now]
 
     def add(self, uid: Uid, now: float) -> UidSlot:
         """Enter a UID that was issued at monotonic time `now`."""

@@ -17,6 +17,7 @@ from nvrclient.download.names import check_name, file_name, free_name, local_tim
 from nvrclient.download.transfer import Transfer
 from nvrclient.errors import ConnectionFailedError, DownloadError, NoRecordingError
 from nvrclient.stream import Openable
+from nvrclient.tasks import bugs_told, misuse
 
 MAX_FILES_PER_HOUR = 1000
 """Files of an hour asked for, where `max_files` does not say: one every 3.6 s. Recorders split an hour into a few."""
@@ -89,7 +90,8 @@ class Fetch:
             raise self._given_up
         self._busy = True
         try:
-            return await self._next()
+            with bugs_told("download"):
+                return await self._next()
         except BaseException as error:
             closed = self.closed and not self.connection.is_open
             ended = not isinstance(error, Exception)
@@ -107,7 +109,7 @@ class Fetch:
         while True:
             if self.closed:
                 if self.connection.is_open:
-                    raise RuntimeError("this download is closed; open another")
+                    raise misuse(RuntimeError("this download is closed; open another"))
                 raise ConnectionFailedError("download: the session was closed meanwhile")
             transfer = self._transfer
             if transfer is None:
@@ -222,6 +224,7 @@ class Download(Openable):
 
         Cancelling it does not stop the closing.
         """
+        self._connection.check_loop()
         self._closed = True
         if self._finalizer is not None:
             self._finalizer.detach()
@@ -299,6 +302,8 @@ class IncomingFile:
 
 def _dropped(connection: Connection, fetch: Fetch, what: str) -> None:
     """A download's handle was dropped without being closed."""
+    if not connection.is_open:  # it was closed with its session
+        return
     if not connection.loop.is_closed():
         connection.loop.call_soon_threadsafe(
             lambda: connection.spawn(fetch.aclose(), f"close dropped {what}")

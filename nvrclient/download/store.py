@@ -22,6 +22,7 @@ from nvrclient.errors import (
     NoRecordingError,
     TruncatedDownloadError,
 )
+from nvrclient.tasks import bugs_told, misuse
 
 logger = logging.getLogger("nvrclient.download")
 
@@ -77,6 +78,10 @@ class Store:
 
     async def run(self) -> list[Path]:
         """Return the paths of all files of the range, in order. Cancelling it leaves whole files and nothing else."""
+        with bugs_told(str(self._requests[0])):
+            return await self._run()
+
+    async def _run(self) -> list[Path]:
         try:
             await self._worker.run(self._folder.open)
             stored: list[StoredFile] = []
@@ -203,19 +208,18 @@ class Store:
         time = self._connection.loop.time()
         if now or time >= self._told_at + PROGRESS:
             self._told_at = time
-            told = self._progress(
-                DownloadProgress(
-                    file,
-                    self._bytes,
-                    self._done + covered,
-                    self._total,
-                    tuple(self._gaps),
-                    finished,
-                )
+            state = DownloadProgress(
+                file, self._bytes, self._done + covered, self._total, tuple(self._gaps), finished
             )
+            try:
+                told = self._progress(state)
+            except Exception as error:  # noqa: BLE001  the caller's
+                raise misuse(error)  # noqa: B904  the same one
             if asyncio.iscoroutine(told):
                 told.close()
-                raise TypeError("progress: a plain function, not an async one: nothing awaits it")
+                raise misuse(
+                    TypeError("progress: a plain function, not an async one: nothing awaits it")
+                )
 
 
 def _are_all(files: Sequence[StoredFile]) -> bool:

@@ -11,7 +11,7 @@ import asyncio
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 
 import anyio
@@ -68,8 +68,11 @@ class Feed(ABC):
         codec: Codec,
         demuxer: Demuxer,
         arrived: Callable[[], Awaitable[None] | None],
+        *,
+        patient: bool = False,
     ) -> None:
         self.audio_problem: str | None = None
+        self._patient = patient  # one of many that come back together
         self.wants_audio = False
         # By a bug in a callback, which nobody awaits:
         self.failed: asyncio.Future[None] = connection.loop.create_future()
@@ -82,11 +85,12 @@ class Feed(ABC):
         self._arrived = arrived
 
     async def start(self) -> None:
-        """Send START of the video.
+        """Send START of the video, behind the STOPs that are owed.
 
         Raises UidGoneError, CommandError (unknown camera), SessionLimitError, RecorderBusyError, ProtocolError (no
         stream), ConnectionFailedError.
         """
+        await self._settle()
         await self._start(self._video)
 
     @abstractmethod
@@ -99,6 +103,12 @@ class Feed(ABC):
             self.failed.set_exception(bug)
             self.failed.exception()  # retrieved, also where the stream is being stopped already
 
+    def heard_out(self, hearing: asyncio.Task[None]) -> None:
+        """The task of `hear` has ended: by a bug, where it was not cancelled and nothing refused the audio."""
+        bug = None if hearing.cancelled() else hearing.exception()
+        if isinstance(bug, Exception):
+            self.fail(bug)
+
     async def hear(self) -> None:
         """Have the audio too, again when it ends; what is wrong with it stands in `audio_problem`.
 
@@ -109,7 +119,8 @@ class Feed(ABC):
         while True:
             heard = self._demuxer.audio.received
             try:
-                await self._start(live.AUDIO)
+                async with self._connection.reach.turn():
+                    await self._start(live.AUDIO)
                 problem = await self._hear_until_it_ends()
             except UidGoneError:
                 return
@@ -130,22 +141,37 @@ class Feed(ABC):
             wait = min(2 * wait, MAX_AUDIO_WAIT)
 
     async def stop(self) -> None:
-        """Send STOP, of the audio first; errors do not matter any more."""
+        """Send STOP, of the audio first; what is not answered stays owed. Errors do not matter any more."""
+        self.owe_stop()
+        with suppress(NVRError, UidGoneError):
+            await self._settle()
+
+    def owe_stop(self) -> None:
+        """Leave STOP to the next START of this camera on this UID: nobody knows whether the recorder is there."""
         for comp in reversed(self._asked):
-            await self._stop(comp)
+            self._slot.unstopped.setdefault(self._camera, []).append((comp, self._port(comp)))
+        self._asked.clear()
 
     async def stop_audio(self) -> None:
         """Send STOP of the audio alone."""
         if live.AUDIO in self._asked:
             self._asked.remove(live.AUDIO)
-            await self._stop(live.AUDIO)
+            with suppress(NVRError, UidGoneError):
+                await self._stop(live.AUDIO, self._port(live.AUDIO))
 
-    async def _stop(self, comp: str) -> None:
-        with suppress(NVRError, UidGoneError):
-            for command in live.stop(self._slot.uid, self._camera, comp, self._port(comp)):
-                reply = await self._connection.ask(_always(command), self._slot)
-                if reply.status < 400:
-                    return
+    async def _settle(self) -> None:
+        """Send the STOPs that are owed for this camera. Raises UidGoneError, and ConnectionFailedError where it is not there."""
+        owed = self._slot.unstopped.get(self._camera, [])
+        while owed:
+            await self._stop(*owed[0])
+            del owed[0]
+        self._slot.unstopped.pop(self._camera, None)
+
+    async def _stop(self, comp: str, port: int | None) -> None:
+        for command in live.stop(self._slot.uid, self._camera, comp, port):
+            reply = await self._connection.ask(_always(command), self._slot)
+            if reply.status < 400:
+                return
 
     async def _hear_until_it_ends(self) -> str:
         """Take audio until the recorder ends it, or falls silent after some came; return what happened."""
@@ -191,9 +217,10 @@ class Feed(ABC):
         wait: float | None = None
         for attempt in range(1, START_TRIES + 1):
             await self._connection.pace.start(self._slot.number, self._camera, comp)
-            status, wait = await self._connection.uninterrupted(
-                self._send(comp), f"START {comp} of camera {self._camera}"
-            )
+            async with self._connection.starts if self._patient else nullcontext():
+                status, wait = await self._connection.uninterrupted(
+                    self._send(comp), f"START {comp} of camera {self._camera}"
+                )
             if status != REFUSED_FOR_NOW:
                 return
             if attempt < START_TRIES:
@@ -241,8 +268,10 @@ class HttpFeed(Feed):
         codec: Codec,
         demuxer: Demuxer,
         arrived: Callable[[], Awaitable[None] | None],
+        *,
+        patient: bool = False,
     ) -> None:
-        super().__init__(connection, slot, camera, codec, demuxer, arrived)
+        super().__init__(connection, slot, camera, codec, demuxer, arrived, patient=patient)
         self._bodies: dict[str, Body] = {}
 
     async def run(self) -> None:
@@ -346,8 +375,10 @@ class UdpFeed(Feed):
         codec: Codec,
         demuxer: Demuxer,
         arrived: Callable[[], Awaitable[None] | None],
+        *,
+        patient: bool = False,
     ) -> None:
-        super().__init__(connection, slot, camera, codec, demuxer, arrived)
+        super().__init__(connection, slot, camera, codec, demuxer, arrived, patient=patient)
         self.receivers: dict[str, RtpReceiver] = {}
         self._heard_on: dict[str, set[int]] = {}  # payload types, by COMP of the socket
 
@@ -363,12 +394,14 @@ class UdpFeed(Feed):
     async def hear(self) -> None:
         """Take a port for the audio, then as `Feed.hear`."""
         self.wants_audio = True
-        try:
-            await self._listen(live.AUDIO)
-        except ConnectionFailedError as error:
-            self._report(str(error))
-        else:
-            await super().hear()
+        while True:
+            try:
+                await self._listen(live.AUDIO)
+            except ConnectionFailedError as error:
+                self._report(str(error))
+            else:
+                return await super().hear()
+            await asyncio.sleep(FIRST_AUDIO_WAIT)
 
     async def aclose(self) -> None:
         """Free the ports."""
@@ -395,7 +428,7 @@ class UdpFeed(Feed):
         return self.receivers[comp].port
 
     async def _send_start(self, comp: str, command: Command) -> tuple[int, float | None]:  # noqa: ARG002
-        reply = await self._connection.ask(_always(command), self._slot)
+        reply = await self._connection.ask(_always(command), self._slot, once=True)
         check(command, reply)
         return reply.status, retry_after(reply)
 

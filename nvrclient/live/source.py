@@ -10,6 +10,7 @@ import logging
 import random
 from collections import deque
 from collections.abc import Awaitable
+from contextlib import nullcontext
 from typing import Literal, TypeAlias
 
 import anyio
@@ -27,11 +28,12 @@ from nvrclient.errors import (
     StreamStalledError,
     UnsupportedMediaError,
 )
-from nvrclient.frames import AudioFrame, Codec, StreamItem, VideoFrame
+from nvrclient.frames import AudioFrame, Codec, Discontinuity, StreamItem, VideoFrame
 from nvrclient.live.buffer import FrameBuffer
 from nvrclient.live.feed import Feed, HttpFeed, UdpFeed
 from nvrclient.live.wanted import Transport, Wanted
-from nvrclient.uids import UidGoneError
+from nvrclient.tasks import BugError, told
+from nvrclient.uids import UidGoneError, UidSlot
 
 logger = logging.getLogger("nvrclient.live")
 
@@ -46,6 +48,10 @@ STOP_TIME = 1.0
 BAD_REQUEST = 400
 """The status of a START whose COMP or PORT the recorder does not take."""
 
+KEYFRAME_TIME = 30.0
+"""Seconds for which pictures may come without a key frame before the stream is started anew, where nobody knows how
+long its GOPs are; three of them otherwise. Doubled while none comes."""
+
 MAX_UIDS_GONE = 3
 """UIDs that may be lost one after the other before the first picture."""
 
@@ -59,7 +65,7 @@ MAX_EARLY_AUDIO = 512
 MAX_HELD_GOP = 16 << 20
 """Bytes of the newest GOP kept for streams that join later."""
 
-_FATAL = (AuthenticationError, CertificateMismatchError)
+_FATAL = (AuthenticationError, CertificateMismatchError, BugError)
 
 
 class LiveSource:
@@ -71,6 +77,7 @@ class LiveSource:
         self.transport: Transport | None = None
         self.fallback: str | None = None
         self.reconnects = 0
+        self.stalls = 0
         self.demuxer = Demuxer(
             wanted.camera,
             connection.host_time,
@@ -84,6 +91,14 @@ class LiveSource:
         self._gop: list[StreamItem] = []  # since the newest key frame
         self._gop_bytes = 0
         self._feed: Feed | None = None
+        self._slot: UidSlot | None = None  # held until the stream ends, or the recorder forgets it
+        self._lost: asyncio.Future[None] = connection.loop.create_future()  # its UID is gone
+        self._keyframe_at: float | None = (
+            None  # when the last one was complete, if nothing was lost since
+        )
+        self._gop_time: float | None = None  # from it to the one before
+        self._patience = 1.0  # times as long as usual, for a key frame
+        self._waits_since: float | None = None  # for a key frame
         self._audio = wanted.audio
         self._audio_codec = wanted.audio_codec
         self._watching = False  # the feed at hand is live, not being stopped
@@ -114,6 +129,8 @@ class LiveSource:
         """Whether a stream that is wanted can hang on this source."""
         mine = self.wanted
         codec = self.demuxer.video.codec or (mine.codec if mine.codec_is_sure else None)
+        if mine.codec_is_sure and codec is Codec.JPEG and wanted.codec is not Codec.JPEG:
+            return False  # somebody wanted JPEG of all things: that is not the camera's stream
         return (
             mine.shared
             and wanted.shared
@@ -196,14 +213,11 @@ class LiveSource:
             await self._run()
         except NVRError as error:
             failure = error
-        except Exception as bug:
-            logger.exception("live camera %d: a bug in nvrclient", self.wanted.camera)
-            failure = NVRError(
-                f"live camera {self.wanted.camera}: a bug in nvrclient ({type(bug).__name__}); its"
-                " traceback is in the log"
-            )
+        except Exception as bug:  # noqa: BLE001  it is logged
+            failure = told(f"live camera {self.wanted.camera}", bug)
         finally:
             self.state = "closed"
+            self._give_uid_back()
             if self._timer is not None:
                 self._timer.cancel()
             self._connection.streams.discard(self)
@@ -259,11 +273,14 @@ class LiveSource:
             if self.demuxer.video.frames > frames:
                 tries, at = self._tries((transport, self.demuxer.video.codec or codec)), 0
                 backoff, uids_gone = FIRST_BACKOFF, 0
+                self._patience = 1.0
             elif isinstance(error, StreamStalledError):
                 at = (at + 1) % len(tries)  # the camera may have been set to another codec
             self._interrupt(error)
             await asyncio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311  jitter
-            backoff = min(2 * backoff, MAX_BACKOFF)
+            # While nobody knows whether the recorder is there, the turns of `Reach` are what keeps the pace.
+            doubted = self._connection.reach.is_doubted
+            backoff = FIRST_BACKOFF if doubted else min(2 * backoff, MAX_BACKOFF)
 
     def _is_final(self, error: NVRError) -> bool:
         """Whether a stream that has given pictures ends with this error."""
@@ -289,67 +306,111 @@ class LiveSource:
 
     async def _once(self, transport: Transport, codec: Codec) -> None:
         """One START to one STOP. Returns only by an exception."""
-        connection, camera = self._connection, self.wanted.camera
+        connection, patient = self._connection, self._first_frame_given
         self.transport = transport
-        slot = await connection.lease_live(camera)
-        lost: asyncio.Future[None] = connection.loop.create_future()
-
-        def uid_lost() -> None:
-            if not lost.done():
-                lost.set_result(None)
-
-        slot.watchers.add(uid_lost)
-        feed = (HttpFeed if transport == "http" else UdpFeed)(
-            connection, slot, camera, codec, self.demuxer, self._arrived
-        )
-        feed.wants_audio = self._audio
+        feed: Feed | None = None
+        returns = False
         try:
-            await feed.start()
+            async with connection.reach.turn() if patient else nullcontext():
+                while feed is None:
+                    held = self._slot
+                    slot = await self._hold_uid(patient=patient)
+                    feed = (HttpFeed if transport == "http" else UdpFeed)(
+                        connection,
+                        slot,
+                        self.wanted.camera,
+                        codec,
+                        self.demuxer,
+                        self._arrived,
+                        patient=patient,
+                    )
+                    feed.wants_audio = self._audio
+                    try:
+                        await feed.start()
+                    except UidGoneError:
+                        if slot is not held:
+                            raise
+                        await feed.aclose()  # it was gone with what broke the stream before
+                        feed = None
             self._feed = feed
             if not self._entered.done():
                 self._entered.set_result(None)
-            await self._watch(feed, lost)
+            await self._watch(feed)
+        except NVRError as error:
+            returns = self._first_frame_given and not self._is_final(error)
+            raise
         finally:
-            slot.watchers.discard(uid_lost)
-            try:
-                with anyio.move_on_after(STOP_TIME, shield=True):
-                    if not lost.done():
-                        await feed.stop()
-            finally:
-                self._retire(feed)
-                connection.release(slot, camera)
-                await feed.aclose()
+            if feed is not None:
+                await self._end(feed, returns=returns)
 
-    async def _watch(self, feed: Feed, lost: asyncio.Future[None]) -> None:
+    async def _end(self, feed: Feed, *, returns: bool) -> None:
+        """Send STOP, or leave it to the next START where the stream `returns`; free the feed."""
+        try:
+            if returns:
+                feed.owe_stop()
+            elif not self._lost.done():
+                with anyio.move_on_after(STOP_TIME, shield=True) as deadline:
+                    await feed.stop()
+                if deadline.cancelled_caught:
+                    self._connection.reach.doubt()
+        finally:
+            self._retire(feed)
+            await feed.aclose()
+
+    async def _hold_uid(self, *, patient: bool) -> UidSlot:
+        """Return the UID of this stream, another where it is gone."""
+        if self._slot is not None and not self._lost.done():
+            return self._slot
+        self._give_uid_back()
+        self._lost = self._connection.loop.create_future()
+        self._slot = await self._connection.lease_live(self.wanted.camera, patient=patient)
+        self._slot.watchers.add(self._uid_lost)
+        return self._slot
+
+    def _uid_lost(self, error: NVRError | None) -> None:
+        if self._lost.done():
+            return
+        if error is None:
+            self._lost.set_result(None)
+        else:
+            self._lost.set_exception(error)
+            self._lost.exception()  # retrieved, also where the stream is being stopped already
+
+    def _give_uid_back(self) -> None:
+        slot, self._slot = self._slot, None
+        if slot is not None:
+            slot.watchers.discard(self._uid_lost)
+            self._connection.release(slot, self.wanted.camera)
+
+    async def _watch(self, feed: Feed) -> None:
         """Let the feed run; raise when it ends, when its UID is gone, or when no picture comes any more."""
         loop = self._connection.loop
-        began = loop.time()
+        began, self._waits_since = loop.time(), None
         running = self._connection.spawn(feed.run(), f"feed of camera {self.wanted.camera}")
         self._watching = True
         self._start_hearing()
         try:
             while True:
-                now = loop.time()
-                due = max(began, self.demuxer.video.picture_at or 0.0) + self._stall_time()
+                due = self._due(began)
                 await asyncio.wait(
-                    (running, lost, feed.failed),
-                    timeout=max(0.0, due - now),
+                    (running, self._lost, feed.failed),
+                    timeout=max(0.0, due - loop.time()),
                     return_when=asyncio.FIRST_COMPLETED,
                 )
-                if feed.failed.done():
-                    feed.failed.result()
-                if running.done():
-                    running.result()
-                if lost.done():
+                for ended in (feed.failed, running, self._lost):
+                    if ended.done():
+                        ended.result()
+                if self._lost.done():
                     raise UidGoneError
                 woken = loop.time()
                 if any(buffer.is_full for buffer in self._buffers):
                     began = woken  # the consumer holds the stream up, not the recorder
                 elif woken > due + LATE_WAKE:
                     began = woken - self._stall_time() + LATE_WAKE
-                elif woken >= max(began, self.demuxer.video.picture_at or 0.0) + self._stall_time():
+                elif woken >= self._due(began):
                     raise self._stalled(feed)
         except NVRError as error:
+            self._connection.reach.doubt()
             if self._is_final(error):
                 self.state = "closed"  # nobody joins what only has its STOP before it
             raise
@@ -362,12 +423,24 @@ class LiveSource:
             with anyio.CancelScope(shield=True):
                 await asyncio.wait(ending)
 
+    def _due(self, began: float) -> float:
+        """Return when the feed counts as stalled, if nothing changes."""
+        due = max(began, self.demuxer.video.picture_at or 0.0) + self._stall_time()
+        waits_since = self._waits_since
+        return due if waits_since is None else min(due, waits_since + self._keyframe_time())
+
+    def _keyframe_time(self) -> float:
+        usual = 3 * self._gop_time if self._gop_time is not None else KEYFRAME_TIME
+        return self._patience * max(usual, self._connection.options.stall_timeout)
+
     def _start_hearing(self) -> None:
         """Have the audio of the feed at hand, if somebody wants it."""
-        if self._audio and self._watching and self._feed is not None and self._hearing is None:
+        feed = self._feed
+        if self._audio and self._watching and feed is not None and self._hearing is None:
             self._hearing = self._connection.spawn(
-                self._feed.hear(), f"audio of camera {self.wanted.camera}"
+                feed.hear(), f"audio of camera {self.wanted.camera}"
             )
+            self._hearing.add_done_callback(feed.heard_out)
 
     def _arrived(self) -> Awaitable[None] | None:
         """The demuxer has been fed: hand out what is ready. Returns what to wait for, if a consumer is full."""
@@ -384,6 +457,10 @@ class LiveSource:
                     self._give(self._early_audio.popleft())
         for buffer in self._buffers:
             buffer.poke()
+        if not video.is_waiting:
+            self._waits_since = None
+        elif self._waits_since is None:
+            self._waits_since = self._connection.loop.time()
         if self.state != "closed":
             if video.is_waiting:
                 if self._first_frame_given or video.frames:
@@ -426,13 +503,19 @@ class LiveSource:
 
     def _hold(self, item: StreamItem) -> None:
         """Keep the newest GOP for those who join later."""
+        if isinstance(item, Discontinuity):
+            self._keyframe_at = None
         if isinstance(item, VideoFrame):
             if not self._first_frame_given:
                 self._first_frame_given = True
-                self._connection.codecs[self.wanted.camera] = item.codec
+                if item.codec is not Codec.JPEG or not self.wanted.codec_is_sure:
+                    self._connection.codecs[self.wanted.camera] = item.codec
             if item.keyframe:
                 self._gop.clear()
                 self._gop_bytes = 0
+                if self._keyframe_at is not None:
+                    self._gop_time = item.received_at - self._keyframe_at
+                self._keyframe_at = item.received_at
             self._gop_bytes += item.size
             if (item.keyframe or self._gop) and self._gop_bytes <= MAX_HELD_GOP:
                 self._gop.append(item)
@@ -441,8 +524,9 @@ class LiveSource:
 
     def _interrupt(self, error: NVRError) -> None:
         logger.warning("live camera %d: %s; reconnecting", self.wanted.camera, error)
+        self.reconnects += self.state != "reconnecting"  # once, however many tries it takes
         self.state = "reconnecting"
-        self.reconnects += 1
+        self.stalls += isinstance(error, StreamStalledError)
         self._gop.clear()
         self.demuxer.interrupt("reconnect")
         for item in self.demuxer.take():
@@ -482,6 +566,13 @@ class LiveSource:
         return max(self._connection.options.stall_timeout, 3 * self.demuxer.video.interval)
 
     def _stalled(self, feed: Feed) -> StreamStalledError:
+        waits = self._waits_since
+        if waits is not None and self._connection.loop.time() - waits >= self._keyframe_time():
+            self._patience *= 2
+            return StreamStalledError(
+                f"live camera {self.wanted.camera} over {feed.transport.upper()}: pictures come, but no key"
+                f" frame for {self._connection.loop.time() - waits:.0f} s; how long are the camera's GOPs?"
+            )
         counters = self.demuxer.counters()
         came = f"{counters.packets} packets came" if counters.packets else "nothing came"
         hint = ""

@@ -66,6 +66,7 @@ class LiveStream(ItemStream):
 
         Cancelling it does not stop the closing. A loop that waits in it ends.
         """
+        self._connection.check_loop()
         self._closed = True
         if self._finalizer is not None:
             self._finalizer.detach()
@@ -138,6 +139,7 @@ class LiveStream(ItemStream):
             ),
             ssrc_changes=now.ssrc_changes - base.ssrc_changes,
             reconnects=source.reconnects - self._base.reconnects,
+            stalls=source.stalls - self._base.stalls,
             bytes_queued=buffer.bytes,
             last_frame_age=(
                 self._connection.loop.time() - picture_at if picture_at is not None else None
@@ -176,6 +178,7 @@ class LiveStream(ItemStream):
             source.foreign,
             source.dropped_by_kernel or 0,
             source.reconnects,
+            source.stalls,
             source.early_audio_dropped,
         )
         source.join(buffer, wanted)
@@ -221,6 +224,7 @@ class _Base:
     foreign: int = 0
     kernel: int = 0
     reconnects: int = 0
+    stalls: int = 0
     early_audio: int = 0
 
 
@@ -232,6 +236,8 @@ def _less(now: Mapping[str, int], base: Mapping[str, int]) -> dict[str, int]:
 def _dropped(connection: Connection, source: LiveSource, buffer: FrameBuffer, name: str) -> None:
     """A stream's handle was dropped without being closed."""
     buffer.end(None)
+    if not connection.is_open:  # it was closed with its session
+        return
     if not connection.loop.is_closed():
         connection.loop.call_soon_threadsafe(
             lambda: connection.spawn(source.leave(buffer), f"close dropped {name}")

@@ -47,6 +47,7 @@ class Deck:
     def __init__(self, connection: Connection, cameras: Sequence[int]) -> None:
         self.cameras = tuple(cameras)
         self.paused = False
+        self.patient = False  # it has played before: it waits for a UID that is free
         self._connection = connection
         self._slot: UidSlot | None = None
         self._started = False  # PLAY or GOTODATE was sent: STOP is owed
@@ -68,13 +69,13 @@ class Deck:
         """
         if self._slot is not None:
             return
-        slot = await self._connection.lease_playback()
+        slot = await self._connection.lease_playback(patient=self.patient)
         slot.watchers.add(self._lost)
         self._slot, self._started, self.paused = slot, False, False
         try:
             await self._choose_cameras()
         except BaseException:
-            self._release()
+            self._release(stopped=True)
             raise
 
     async def place(self, position: datetime | None, motion: Motion, steps: int) -> None:
@@ -130,6 +131,7 @@ class Deck:
         slot = self._slot
         if slot is None:
             return
+        stopped = not self._started
         try:
             if self._started:
                 when = position or self._connection.host_time()
@@ -138,16 +140,17 @@ class Deck:
                     suppress(NVRError, UidGoneError, ValueError),
                 ):
                     await self.send(lambda uid: commands.stop(uid, when))
+                    stopped = True
         finally:
-            self._release()
+            self._release(stopped=stopped)
 
-    def _release(self) -> None:
+    def _release(self, *, stopped: bool) -> None:
         slot, self._slot = self._slot, None
         if slot is not None:
             slot.watchers.discard(self._lost)
-            self._connection.release_playback(slot)
+            self._connection.release_playback(slot, stopped=stopped)
 
-    def _lost(self) -> None:
+    def _lost(self, _error: NVRError | None) -> None:
         """The UID is gone: the next command takes another."""
         if self._slot is not None:
             self._slot.watchers.discard(self._lost)

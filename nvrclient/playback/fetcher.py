@@ -11,6 +11,7 @@ import logging
 import random
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar
 
@@ -33,6 +34,7 @@ from nvrclient.playback.course import Course
 from nvrclient.playback.deck import Deck
 from nvrclient.playback.lane import TRIES, Lane
 from nvrclient.playback.motion import Motion
+from nvrclient.tasks import BugError, told
 from nvrclient.uids import UidGoneError
 
 logger = logging.getLogger("nvrclient.playback")
@@ -71,7 +73,7 @@ SERVER_ERROR = 500
 NOTHING = GopAnswer((), None)
 """An answer without pictures, and nothing wrong with it."""
 
-_FATAL = (AuthenticationError, CertificateMismatchError)
+_FATAL = (AuthenticationError, CertificateMismatchError, BugError)
 _BUSY = (SessionLimitError, RecorderBusyError, CommandError)
 _T = TypeVar("_T")
 
@@ -158,11 +160,8 @@ class Fetcher:
                 self._changed()
         except NVRError as error:
             self.failure = error
-        except Exception as bug:
-            logger.exception("%s: a bug in nvrclient", self._deck)
-            self.failure = NVRError(
-                f"{self._deck}: a bug in nvrclient ({type(bug).__name__}); its traceback is in the log"
-            )
+        except Exception as bug:  # noqa: BLE001  it is logged
+            self.failure = told(str(self._deck), bug)
         finally:
             self._changed()
 
@@ -471,6 +470,7 @@ class Fetcher:
         """Go on where the lanes have got to. A break that is mended at once and loses nothing is not told."""
         connection = self._connection
         seen_any = any(lane.track.received for lane in self._lanes)
+        self._deck.patient = seen_any
         error: Exception | None = broken
         while True:
             if isinstance(error, _FATAL) or (
@@ -501,7 +501,8 @@ class Fetcher:
                     await asyncio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311  jitter
                 self._breaks += 1
             try:
-                await self.on_wire(self.place(self._front()))
+                async with connection.reach.turn() if self._breaks > 1 else nullcontext():
+                    await self.on_wire(self.place(self._front()))
             except NVRError as failure:
                 error = failure
                 continue

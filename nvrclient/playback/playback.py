@@ -100,6 +100,7 @@ class Playback(ItemStream):
 
         Cancelling it does not stop the closing.
         """
+        self._connection.check_loop()
         self._closed = True
         if self._finalizer is not None:
             self._finalizer.detach()
@@ -260,6 +261,8 @@ def _check_time(name: str, when: datetime) -> None:
 
 def _dropped(connection: Connection, player: Player) -> None:
     """A playback's handle was dropped without being closed."""
+    if not connection.is_open:  # it was closed with its session
+        return
     if not connection.loop.is_closed():
         connection.loop.call_soon_threadsafe(
             lambda: connection.spawn(player.aclose(), f"close dropped {player}")

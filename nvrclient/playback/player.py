@@ -30,6 +30,7 @@ from nvrclient.playback.motion import Motion
 from nvrclient.playback.pacer import Pacer
 from nvrclient.playback.stepper import Stepper
 from nvrclient.stream import StreamStats
+from nvrclient.tasks import misuse
 from nvrclient.uids import UidGoneError
 
 State: TypeAlias = Literal[
@@ -274,8 +275,10 @@ class Player:
     async def _wait(self, timeout: float | None) -> None:
         """Wait until something changes, `timeout` seconds at most."""
         if self._waiter is not None:
-            raise RuntimeError(
-                "this playback is being iterated already; it has one consumer at a time"
+            raise misuse(
+                RuntimeError(
+                    "this playback is being iterated already; it has one consumer at a time"
+                )
             )
         self._waiter = self._connection.loop.create_future()
         try:

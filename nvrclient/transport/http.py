@@ -17,10 +17,10 @@ import asyncio
 import contextvars
 import logging
 import zlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import anyio
@@ -162,11 +162,25 @@ class Body:
             await self._transport.aclose()
 
 
-class HttpClient:
-    """Requests to one recorder. `open` it before use; `aclose` frees every connection at once."""
+_A = TypeVar("_A", Reply, Body)
 
-    def __init__(self, address: Address, *, verify: tls.Verify, http2: bool) -> None:
+
+class HttpClient:
+    """Requests to one recorder. `open` it before use; `aclose` frees every connection at once.
+
+    `heard` is told the status of every answer, and None where none came.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        verify: tls.Verify,
+        http2: bool,
+        heard: Callable[[int | None], None] = lambda _status: None,
+    ) -> None:
         self.address = address
+        self._heard = heard
         self.peer: str | None = None  # IP address the recorder answered from
         self._verify: tls.Verify = verify
         self._http2 = http2
@@ -187,11 +201,12 @@ class HttpClient:
         lane: Lane = "commands",
         limit: int = MAX_REPLY,
         fresh: bool = False,
+        once: bool = False,
     ) -> Reply:
         """Send one command and return the whole answer, whatever its status.
 
         Recorders close idle connections unannounced: a command that was lost on one used before is sent once more on
-        a new one; with `fresh` it has one of its own from the start and is sent once. What playback sends moves the
+        a new one; with `fresh` it has one of its own from the start, and with `once` it is not sent again. What playback sends moves the
         recorder's position, so on its lane nothing is sent twice. On lane "control" nothing is sent twice either, and where
         a command went out and no answer came CommandError says so, its status None.
 
@@ -202,9 +217,9 @@ class HttpClient:
         deadline = asyncio.get_running_loop().time() + timeout
         outcome = None
         if not fresh:
-            outcome = await self._get(command, authorization, timeout, limit, lane)
+            outcome = await self._get(command, authorization, timeout, limit, lane, once=once)
             if isinstance(outcome, CertificateMismatchError) and self._turn_to_authority():
-                outcome = await self._get(command, authorization, timeout, limit, lane)
+                outcome = await self._get(command, authorization, timeout, limit, lane, once=once)
         if outcome is None and (fresh or lane != "playback"):
             own = self._transport(0)
             left = max(0.0, deadline - asyncio.get_running_loop().time())
@@ -216,9 +231,7 @@ class HttpClient:
             outcome = ConnectionFailedError(
                 f"{command} at {self.address.url}: the connection was closed before an answer came"
             )
-        if isinstance(outcome, NVRError):
-            raise outcome
-        return outcome
+        return self._told(outcome)
 
     async def stream(
         self, command: Command, authorization: Authorization | None, *, timeout: float
@@ -227,9 +240,16 @@ class HttpClient:
         outcome = await self._stream(command, authorization, timeout)
         if isinstance(outcome, CertificateMismatchError) and self._turn_to_authority():
             outcome = await self._stream(command, authorization, timeout)
-        if isinstance(outcome, NVRError):
-            raise outcome
-        return outcome
+        return self._told(outcome)
+
+    def _told(self, outcome: _A | NVRError) -> _A:
+        """Tell how it went; raise an error, one call above where it was made."""
+        if not isinstance(outcome, NVRError):
+            self._heard(outcome.status)
+            return outcome
+        if isinstance(outcome, ConnectionFailedError):
+            self._heard(None)
+        raise outcome
 
     async def aclose(self) -> None:
         """Close every pooled connection at once."""
@@ -252,6 +272,8 @@ class HttpClient:
         limit: int,
         lane: Lane,
         own: Pool | None = None,
+        *,
+        once: bool = False,
     ) -> Reply | NVRError | None:
         """Return the answer, or what went wrong; None where a connection used before was closed in the meantime."""
         stages: set[str] = set()
@@ -274,7 +296,8 @@ class HttpClient:
                     command=command.name,
                     status=None,
                 )
-            if not stages & {"connected", "answered"} and not isinstance(failure, TimeoutError):
+            final = {"connected", "answered", "sent"} if once else {"connected", "answered"}
+            if not stages & final and not isinstance(failure, TimeoutError):
                 return None
             return await self._explain(command, failure, timeout)
         if 300 <= response.status_code < 400:

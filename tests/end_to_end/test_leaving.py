@@ -483,3 +483,14 @@ async def test_row_74_sessions_one_after_the_other_leave_nothing(way: str) -> No
         assert recorder.violations == []
     assert after.pop("heap") - before.pop("heap") < 100 << 10
     assert after == before
+
+
+async def test_row_72_a_handle_dropped_after_its_session_was_closed_is_no_leak() -> None:
+    async with recorder_of() as recorder:
+        nvr = await connected(recorder)
+        handles = [await make(nvr) for make in HANDLES.values()]
+        await nvr.aclose()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            del handles
+            gc.collect()

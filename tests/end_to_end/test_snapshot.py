@@ -294,3 +294,21 @@ def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
     ended = run_inside("snapshot", "1", str(tmp_path), NVR_URL="http://127.0.0.1:9")
     assert ended.code == 2
     assert "is a folder" in ended.err
+
+
+async def test_live_beside_a_snapshot_has_its_own_codec() -> None:
+    recorder = recorder_of()
+    async with watching(recorder) as nvr:
+        camera = nvr.camera(3)
+
+        async def watched() -> str:
+            async with camera.live() as stream:
+                return (await take(stream, 1))[0].codec
+
+        snapshot = asyncio.create_task(camera.snapshot())
+        async with asyncio.timeout(2):
+            while not recorder.streams:
+                await asyncio.sleep(0)
+        assert await watched() == "H264"
+        await snapshot
+        assert await watched() == "H264"

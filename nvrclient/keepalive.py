@@ -1,0 +1,65 @@
+"""Keeps one UID alive: status.cgi on time, sooner after a failure and after the machine slept (6.2, 1.3).
+
+A keep-alive without an answer proves nothing: the recorder may have had it. Only its 401 says that the UID is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from nvrclient.errors import NVRError
+from nvrclient.reach import Reach
+from nvrclient.uids import UidGoneError
+
+logger = logging.getLogger("nvrclient.keepalive")
+
+RETRY = 5.0
+"""Seconds to the next keep-alive after one that failed."""
+
+
+class KeepAlive:
+    """See the module. `send` sends one and raises what went wrong; ``answered`` and ``failed`` count them."""
+
+    def __init__(
+        self, name: str, interval: float, reach: Reach, send: Callable[[], Awaitable[None]]
+    ) -> None:
+        self.answered = 0
+        self.failed = 0
+        self._name = name
+        self._interval = interval
+        self._reach = reach
+        self._send = send
+        self._hurry = asyncio.Event()
+
+    def hurry(self) -> None:
+        """Send one now: the UID may be gone."""
+        self._hurry.set()
+
+    async def run(self) -> None:
+        """Keep the UID until it is gone."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + self._interval
+        failing = False
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, due - loop.time())):
+                    await self._hurry.wait()
+            self._hurry.clear()
+            try:
+                async with self._reach.turn():
+                    await self._send()
+            except UidGoneError:
+                return
+            except NVRError as error:
+                self.failed += 1
+                if not failing:
+                    logger.warning("keep-alive of %s failed: %s", self._name, error)
+                failing = True
+                due = loop.time() + min(RETRY, self._interval)
+            else:
+                self.answered += 1
+                failing = False
+                due = max(due + self._interval, loop.time())

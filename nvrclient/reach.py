@@ -1,0 +1,74 @@
+"""Whether the recorder can be reached, and who may try while that is in doubt.
+
+A recorder that restarts is met by every stream, keep-alive and playback of a session at once. While it is in doubt
+whether it answers, those that work in the background send one command at a time, `PROBE_INTERVAL` apart, for all of
+them; as soon as one is answered all go on. What a caller asks for himself goes out at once, and tells as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+
+PROBE_INTERVAL = 8.0
+"""Seconds between two tries: a recorder that starts up sees seven or eight connections a minute, however many streams wait."""
+
+STARTING_UP = 503
+"""The status with which a recorder that starts up answers everything."""
+
+
+class Reach:
+    """See the module; belongs to the event loop that is running."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._probing = False
+        self._next_at = 0.0
+        self._changed: asyncio.Event | None = None  # there is one while somebody waits
+        self.is_doubted = False
+
+    def doubt(self) -> None:
+        """Something broke that may have been the whole recorder: the next command may go out at once, alone."""
+        if not self.is_doubted:
+            self.is_doubted = True
+            self._next_at = self._loop.time()
+
+    def heard(self, status: int | None) -> None:
+        """A command was answered with this status, or not (None)."""
+        if status is None:
+            self.doubt()
+        elif self.is_doubted and status != STARTING_UP:
+            self.is_doubted = False
+            self._wake()
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncGenerator[None]:
+        """Wait until a command may be sent in the background; in doubt, hold up the others meanwhile."""
+        probes = await self._wait()
+        try:
+            yield
+        finally:
+            if probes:
+                self._probing = False
+                self._wake()
+
+    async def _wait(self) -> bool:
+        """Wait; return whether the doubt is still there, and the turn taken is to clear it."""
+        while self.is_doubted:
+            wait = self._next_at - self._loop.time()
+            if not self._probing and wait <= 0:
+                self._probing = True
+                self._next_at = self._loop.time() + PROBE_INTERVAL
+                return True
+            if self._changed is None:
+                self._changed = asyncio.Event()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None if self._probing else wait):
+                    await self._changed.wait()
+        return False
+
+    def _wake(self) -> None:
+        changed, self._changed = self._changed, None
+        if changed is not None:
+            changed.set()
