@@ -30,7 +30,8 @@ from nvrclient.errors import (
 )
 from nvrclient.frames import Codec, NalUnit, VideoFormat, VideoFrame
 from nvrclient.live import LiveStream
-from nvrclient.live.source import BAD_REQUEST, LiveSource
+from nvrclient.live.source import LiveSource
+from nvrclient.live.tries import BAD_REQUEST
 from nvrclient.live.wanted import Wanted
 from nvrclient.tasks import bugs_told
 

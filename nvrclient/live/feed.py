@@ -33,6 +33,7 @@ from nvrclient.errors import (
     StreamEndedError,
 )
 from nvrclient.frames import Codec
+from nvrclient.live.wanted import Transport
 from nvrclient.transport.http import Body
 from nvrclient.transport.udp import RtpReceiver
 from nvrclient.uids import UidGoneError, UidSlot
@@ -58,7 +59,7 @@ FIRST_AUDIO_WAIT, MAX_AUDIO_WAIT = 3.0, 30.0
 class Feed(ABC):
     """`start` it, `run` it until it ends (and `hear` beside it for audio), `stop` and `aclose` it, always."""
 
-    transport: str
+    transport: Transport
 
     def __init__(
         self,
@@ -258,7 +259,7 @@ class Feed(ABC):
 class HttpFeed(Feed):
     """RTP packets, JPEGs and audio as parts of endless multipart answers (2.2, 2.3.3-2.3.5, 2.3.7)."""
 
-    transport = "http"
+    transport: Transport = "http"
 
     def __init__(
         self,
@@ -365,7 +366,7 @@ class UdpFeed(Feed):
     hears once that is known to lose nothing: audio from another source port never reaches a tied socket.
     """
 
-    transport = "udp"
+    transport: Transport = "udp"
 
     def __init__(
         self,

@@ -18,21 +18,18 @@ import anyio
 from nvrclient.codec.demuxer import Demuxer
 from nvrclient.connection import Connection
 from nvrclient.errors import (
-    AuthenticationError,
-    CertificateMismatchError,
-    CommandError,
-    ConnectionFailedError,
     NVRError,
     SessionLimitError,
     StreamEndedError,
     StreamStalledError,
-    UnsupportedMediaError,
 )
-from nvrclient.frames import AudioFrame, Codec, Discontinuity, StreamItem, VideoFrame
+from nvrclient.frames import AudioFrame, Codec, StreamItem, VideoFrame
 from nvrclient.live.buffer import FrameBuffer
 from nvrclient.live.feed import Feed, HttpFeed, UdpFeed
+from nvrclient.live.patience import Patience
+from nvrclient.live.tries import FATAL, next_try, nothing_came, tries_for
 from nvrclient.live.wanted import Transport, Wanted
-from nvrclient.tasks import BugError, told
+from nvrclient.tasks import told
 from nvrclient.uids import UidGoneError, UidSlot
 
 logger = logging.getLogger("nvrclient.live")
@@ -44,13 +41,6 @@ FIRST_BACKOFF, MAX_BACKOFF = 1.0, 15.0
 
 STOP_TIME = 1.0
 """Seconds for STOP; then the connection is closed all the same. With `ANSWER_TIME` it stays under 2 s."""
-
-BAD_REQUEST = 400
-"""The status of a START whose COMP or PORT the recorder does not take."""
-
-KEYFRAME_TIME = 30.0
-"""Seconds for which pictures may come without a key frame before the stream is started anew, where nobody knows how
-long its GOPs are; three of them otherwise. Doubled while none comes."""
 
 MAX_UIDS_GONE = 3
 """UIDs that may be lost one after the other before the first picture."""
@@ -64,8 +54,6 @@ MAX_EARLY_AUDIO = 512
 
 MAX_HELD_GOP = 16 << 20
 """Bytes of the newest GOP kept for streams that join later."""
-
-_FATAL = (AuthenticationError, CertificateMismatchError, BugError)
 
 
 class LiveSource:
@@ -93,12 +81,7 @@ class LiveSource:
         self._feed: Feed | None = None
         self._slot: UidSlot | None = None  # held until the stream ends, or the recorder forgets it
         self._lost: asyncio.Future[None] = connection.loop.create_future()  # its UID is gone
-        self._keyframe_at: float | None = (
-            None  # when the last one was complete, if nothing was lost since
-        )
-        self._gop_time: float | None = None  # from it to the one before
-        self._patience = 1.0  # times as long as usual, for a key frame
-        self._waits_since: float | None = None  # for a key frame
+        self._patience = Patience(connection.options.stall_timeout)
         self._audio = wanted.audio
         self._audio_codec = wanted.audio_codec
         self._watching = False  # the feed at hand is live, not being stopped
@@ -230,12 +213,11 @@ class LiveSource:
 
     async def _run(self) -> None:
         """START, watch, STOP; again with the next codec or transport while nothing comes, and after a break."""
-        tries: list[tuple[Transport, Codec]] = self._tries()
+        tries = tries_for(self.wanted)
         at = uids_gone = 0
         backoff = FIRST_BACKOFF
         while True:
-            transport: Transport = tries[at][0]
-            codec = tries[at][1]
+            transport, codec = tries[at]
             frames = self.demuxer.video.frames
             error: NVRError
             try:
@@ -258,10 +240,17 @@ class LiveSource:
             except NVRError as failure:
                 error = failure
             if not self._first_frame_given:
-                following = self._following(error, tries, at)
+                following = next_try(error, tries, at, accepted=self._entered.done())
                 if following is None:
-                    silent = isinstance(error, StreamStalledError | StreamEndedError)
-                    raise self._silence(error, tries) if silent else error
+                    if isinstance(error, StreamStalledError | StreamEndedError):
+                        raise nothing_came(
+                            error,
+                            self.wanted.camera,
+                            tries,
+                            self.demuxer.counters().packets,
+                            placeholder=bool(self.demuxer.video.dropped.get("placeholder")),
+                        )
+                    raise error
                 at = following
                 if tries[at][0] != transport:
                     self.fallback = str(error)
@@ -271,9 +260,9 @@ class LiveSource:
             if self._is_final(error):
                 raise error
             if self.demuxer.video.frames > frames:
-                tries, at = self._tries((transport, self.demuxer.video.codec or codec)), 0
+                proved = transport, self.demuxer.video.codec or codec
+                tries, at = tries_for(self.wanted, proved), 0
                 backoff, uids_gone = FIRST_BACKOFF, 0
-                self._patience = 1.0
             elif isinstance(error, StreamStalledError):
                 at = (at + 1) % len(tries)  # the camera may have been set to another codec
             self._interrupt(error)
@@ -285,24 +274,8 @@ class LiveSource:
     def _is_final(self, error: NVRError) -> bool:
         """Whether a stream that has given pictures ends with this error."""
         return self._first_frame_given and (
-            not self._connection.options.reconnect or isinstance(error, _FATAL)
+            not self._connection.options.reconnect or isinstance(error, FATAL)
         )
-
-    def _following(
-        self, error: NVRError, tries: list[tuple[Transport, Codec]], at: int
-    ) -> int | None:
-        """Return the try that makes sense after `error`, before any picture has come; None: there is none."""
-        left = range(at + 1, len(tries))
-        if isinstance(error, StreamStalledError | StreamEndedError) or (
-            isinstance(error, CommandError)
-            and (error.status == BAD_REQUEST or self._entered.done())
-        ):
-            return next(iter(left), None)
-        if isinstance(error, CommandError | ConnectionFailedError) and not isinstance(
-            error, _FATAL
-        ):
-            return next((index for index in left if tries[index][0] != tries[at][0]), None)
-        return None
 
     async def _once(self, transport: Transport, codec: Codec) -> None:
         """One START to one STOP. Returns only by an exception."""
@@ -384,14 +357,15 @@ class LiveSource:
 
     async def _watch(self, feed: Feed) -> None:
         """Let the feed run; raise when it ends, when its UID is gone, or when no picture comes any more."""
-        loop = self._connection.loop
-        began, self._waits_since = loop.time(), None
+        loop, patience = self._connection.loop, self._patience
+        video = self.demuxer.video
+        patience.start(loop.time())
         running = self._connection.spawn(feed.run(), f"feed of camera {self.wanted.camera}")
         self._watching = True
         self._start_hearing()
         try:
             while True:
-                due = self._due(began)
+                due = patience.due(video.picture_at, video.interval)
                 await asyncio.wait(
                     (running, self._lost, feed.failed),
                     timeout=max(0.0, due - loop.time()),
@@ -404,11 +378,18 @@ class LiveSource:
                     raise UidGoneError
                 woken = loop.time()
                 if any(buffer.is_full for buffer in self._buffers):
-                    began = woken  # the consumer holds the stream up, not the recorder
+                    patience.began = woken  # the consumer holds the stream up, not the recorder
                 elif woken > due + LATE_WAKE:
-                    began = woken - self._stall_time() + LATE_WAKE
-                elif woken >= self._due(began):
-                    raise self._stalled(feed)
+                    patience.began = woken - patience.stall_time(video.interval) + LATE_WAKE
+                elif woken >= patience.due(video.picture_at, video.interval):
+                    raise patience.stalled(
+                        self.wanted.camera,
+                        feed.transport,
+                        woken,
+                        video.interval,
+                        self.demuxer.counters().packets,
+                        first=not self._first_frame_given,
+                    )
         except NVRError as error:
             self._connection.reach.doubt()
             if self._is_final(error):
@@ -416,22 +397,12 @@ class LiveSource:
             raise
         finally:
             self._watching = False
-            ending = [running] if self._hearing is None else [running, self._hearing]
-            self._hearing = None
-            for task in ending:
-                task.cancel()
+            hearing, self._hearing = self._hearing, None
             with anyio.CancelScope(shield=True):
-                await asyncio.wait(ending)
-
-    def _due(self, began: float) -> float:
-        """Return when the feed counts as stalled, if nothing changes."""
-        due = max(began, self.demuxer.video.picture_at or 0.0) + self._stall_time()
-        waits_since = self._waits_since
-        return due if waits_since is None else min(due, waits_since + self._keyframe_time())
-
-    def _keyframe_time(self) -> float:
-        usual = 3 * self._gop_time if self._gop_time is not None else KEYFRAME_TIME
-        return self._patience * max(usual, self._connection.options.stall_timeout)
+                for task in (hearing, running):  # a START of the audio goes out before its video ends
+                    if task is not None:
+                        task.cancel()
+                        await asyncio.wait((task,))
 
     def _start_hearing(self) -> None:
         """Have the audio of the feed at hand, if somebody wants it."""
@@ -457,10 +428,7 @@ class LiveSource:
                     self._give(self._early_audio.popleft())
         for buffer in self._buffers:
             buffer.poke()
-        if not video.is_waiting:
-            self._waits_since = None
-        elif self._waits_since is None:
-            self._waits_since = self._connection.loop.time()
+        self._patience.wait_for_keyframe(self._connection.loop.time(), waiting=video.is_waiting)
         if self.state != "closed":
             if video.is_waiting:
                 if self._first_frame_given or video.frames:
@@ -503,8 +471,7 @@ class LiveSource:
 
     def _hold(self, item: StreamItem) -> None:
         """Keep the newest GOP for those who join later."""
-        if isinstance(item, Discontinuity):
-            self._keyframe_at = None
+        self._patience.give(item)
         if isinstance(item, VideoFrame):
             if not self._first_frame_given:
                 self._first_frame_given = True
@@ -513,9 +480,6 @@ class LiveSource:
             if item.keyframe:
                 self._gop.clear()
                 self._gop_bytes = 0
-                if self._keyframe_at is not None:
-                    self._gop_time = item.received_at - self._keyframe_at
-                self._keyframe_at = item.received_at
             self._gop_bytes += item.size
             if (item.keyframe or self._gop) and self._gop_bytes <= MAX_HELD_GOP:
                 self._gop.append(item)
@@ -538,68 +502,3 @@ class LiveSource:
             for receiver in feed.receivers.values():
                 self._dropped_by_kernel += receiver.kernel_dropped or 0
                 self._foreign += receiver.foreign
-
-    # What to try, and what to say
-
-    def _tries(
-        self, proved: tuple[Transport, Codec] | None = None
-    ) -> list[tuple[Transport, Codec]]:
-        """Return what to try, in order; with `proved` what has given pictures, and the other codecs over it."""
-        wanted = self.wanted
-        codecs = [Codec.H264, Codec.H265, Codec.JPEG]
-        likely = proved[1] if proved is not None else wanted.codec
-        if likely is not None:
-            codecs = [likely] if wanted.codec_is_sure else sorted(codecs, key=lambda c: c != likely)
-        transports: list[Transport] = ["udp", "http"]
-        if wanted.transport != "auto":
-            transports = [wanted.transport]
-        if proved is not None:
-            transports = [proved[0]]
-        return [
-            (transport, codec)
-            for transport in transports
-            for codec in codecs
-            if not (transport == "udp" and codec is Codec.JPEG)  # JPEG comes over HTTP only (2.2)
-        ]
-
-    def _stall_time(self) -> float:
-        return max(self._connection.options.stall_timeout, 3 * self.demuxer.video.interval)
-
-    def _stalled(self, feed: Feed) -> StreamStalledError:
-        waits = self._waits_since
-        if waits is not None and self._connection.loop.time() - waits >= self._keyframe_time():
-            self._patience *= 2
-            return StreamStalledError(
-                f"live camera {self.wanted.camera} over {feed.transport.upper()}: pictures come, but no key"
-                f" frame for {self._connection.loop.time() - waits:.0f} s; how long are the camera's GOPs?"
-            )
-        counters = self.demuxer.counters()
-        came = f"{counters.packets} packets came" if counters.packets else "nothing came"
-        hint = ""
-        if not self._first_frame_given:
-            hint = (
-                ". Does a firewall drop UDP to this port? Is the codec the camera's?"
-                if feed.transport == "udp"
-                else ". Is the codec the camera's? A wrong one is answered by silence"
-            )
-        return StreamStalledError(
-            f"live camera {self.wanted.camera} over {feed.transport.upper()}: no complete picture for"
-            f" {self._stall_time():g} s ({came} in all){hint}"
-        )
-
-    def _silence(self, error: NVRError, tries: list[tuple[Transport, Codec]]) -> NVRError:
-        """Nothing decodable ever came: say what was tried."""
-        camera = self.wanted.camera
-        codecs = sorted({codec for _, codec in tries})
-        if len(codecs) > 1:
-            return UnsupportedMediaError(
-                f"live camera {camera}: no picture with any codec tried ({', '.join(codecs)};"
-                f" {self.demuxer.counters().packets} packets came in all); is the camera connected, and"
-                " may this user watch it?"
-            )
-        if self.demuxer.video.dropped.get("placeholder"):
-            return UnsupportedMediaError(
-                f"live camera {camera}: it has no JPEG stream (the recorder sends a placeholder"
-                " picture instead); ask for H264 or H265"
-            )
-        return error

@@ -159,8 +159,8 @@ class Bug:
 
 BUGS = {
     "keep-alive": Bug("nvrclient.commands.login.keep_alive", http),
-    "live source": Bug("nvrclient.live.source.LiveSource._stall_time", http),
-    "live source, opening": Bug("nvrclient.live.source.LiveSource._tries", opening),
+    "live source": Bug("nvrclient.live.patience.Patience.due", http),
+    "live source, opening": Bug("nvrclient.live.source.tries_for", opening),
     "live source, shared": Bug("nvrclient.live.source.LiveSource._give", joined),
     "feed over http": Bug("nvrclient.codec.demuxer.parse_packet", http),
     "feed over udp": Bug("nvrclient.codec.demuxer.parse_packet", udp),

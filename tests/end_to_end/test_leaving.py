@@ -494,3 +494,24 @@ async def test_row_72_a_handle_dropped_after_its_session_was_closed_is_no_leak()
             warnings.simplefilter("error")
             del handles
             gc.collect()
+
+
+async def test_row_16_audio_is_not_started_when_its_video_is_being_stopped() -> None:
+    """Cancelled so many turns of the loop after the video's START: audio is started before its connection ends, or not."""
+    for turns in range(40):
+        async with recorder_of() as recorder:
+            async with connected(recorder, command_interval=0) as nvr:
+
+                async def watches(nvr: Session = nvr) -> None:
+                    async with nvr.camera(1).live("h264", audio=True) as stream:
+                        await take(stream, 1000)
+
+                task = asyncio.create_task(watches())
+                while not recorder.streams:
+                    await asyncio.sleep(0)
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+                await freed(recorder, uids=1)
+            assert recorder.violations == [], turns
