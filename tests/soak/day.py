@@ -160,7 +160,7 @@ class Day:
         self._under: deque[_Under] = deque()
         self._gaps_before: dict[int, tuple[object, int, int]] = {}
         self._seen = 0  # incidents of the log
-        self._last_end = 0.0
+        self._last: Incident | None = None
 
     async def run(self) -> Report:
         """Run it; the report has what was wrong."""
@@ -271,6 +271,7 @@ class Day:
             self._under.popleft()
 
     def _begin(self, incident: Incident) -> None:
+        self._last = incident
         if incident.kind not in Kind.__members__:
             return  # a part of another one
         kind = Kind[incident.kind]
@@ -295,11 +296,11 @@ class Day:
 
     def _compare_losses(self, now: float) -> None:
         """Between two faults: what was lost in each stream over UDP that outlived the last one is what was counted."""
-        log = self._recorder.faults.log
-        if log and (log[-1].ended is None or now < log[-1].ended + SETTLED):
+        last = self._last
+        if last is not None and (last.ended is None or now < last.ended + SETTLED):
             return
         under = self._under[-1] if self._under else None
-        if under is not None and under.incident is log[-1]:
+        if under is not None and under.incident is last:
             differing: dict[int, tuple[object, int, int]] = {}
             present = self._gaps()
             for camera, before in under.gaps.items():
@@ -370,9 +371,11 @@ class Day:
 
     def _is_calm(self, now: float) -> bool:
         """Whether the client has had half a minute to itself: what it holds is then the same each time."""
-        log = self._recorder.faults.log
-        return all(one.ended is not None and now - one.ended > 30 for one in log[-3:]) and all(
-            watcher.stream.state == "live" for watcher in self._watchers
+        last = self._last
+        return (
+            (last is None or (last.ended is not None and now - last.ended > 30))
+            and not self._recorder.faults.lasting
+            and all(watcher.stream.state == "live" for watcher in self._watchers)
         )
 
     async def _measure(self, began: float) -> None:
