@@ -14,7 +14,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
@@ -91,7 +91,7 @@ class Connection(Tasks):
         self.options = options
         self.reach = Reach()
         self.client = HttpClient(
-            address, verify=options.verify, http2=options.http2, heard=self.reach.heard
+            address, verify=options.verify, http2=options.http2, reach=self.reach
         )
         self.stats = SessionStats()
         self.is_open = False
@@ -283,10 +283,10 @@ class Connection(Tasks):
             self._spare(slot)
 
     async def _set_up(self, slot: UidSlot) -> None:
-        """Make the UID one of live streams (2.1.2.1), once."""
-        if slot.set_up:
-            return
-        async with self._uid_lock:
+        """Make the UID one of live streams (2.1.2.1), once. Raises UidGoneError where it was lost meanwhile."""
+        async with self._uid_lock if not slot.set_up else nullcontext():
+            if slot.gone:
+                raise UidGoneError
             if not slot.set_up:
                 reply = await self.ask(live.set_up, slot)
                 check(live.set_up(slot.uid), reply)

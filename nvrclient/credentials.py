@@ -16,6 +16,9 @@ from nvrclient.options import Secret
 from nvrclient.tasks import misuse
 from nvrclient.transport.http import Authorization, Body, Reply
 
+MAX_NONCES = 16
+"""Nonces whose uses are remembered; a recorder has one or two at a time."""
+
 
 class Credentials:
     """The one place that makes an Authorization. ``sent`` counts them."""
@@ -27,17 +30,17 @@ class Credentials:
         self._username = username
         self._password = password
         self._challenge: digest.Challenge | None = None  # of a recorder that challenges commands
-        self._nonce_count = 0
+        self._uses: dict[
+            str, int
+        ] = {}  # of the latest nonces: each pair of nonce and count is sent once
 
     def check(self) -> None:
         """Raise AuthenticationError where the recorder has refused them."""
         if self.refused is not None:
             raise AuthenticationError(self.refused)
 
-    def answer(
-        self, command: Command, challenge: digest.Challenge, count: int = 1
-    ) -> Authorization:
-        """Return the answer to a challenge; each pair of nonce and `count` must be used once.
+    def answer(self, command: Command, challenge: digest.Challenge) -> Authorization:
+        """Return the answer to a challenge.
 
         Raises TypeError for a password callable that returns no string, at the first login; ConnectionFailedError for
         one that raises, since it may heal.
@@ -51,6 +54,10 @@ class Credentials:
                 f"login: the password callable raised {type(failure).__name__}"
             ) from None
         self.sent += 1
+        count = self._uses.pop(challenge.nonce, 0) + 1
+        self._uses[challenge.nonce] = count
+        if len(self._uses) > MAX_NONCES:
+            del self._uses[next(iter(self._uses))]
         return Authorization(
             digest.authorization(
                 challenge,
@@ -67,8 +74,7 @@ class Credentials:
         """Return what a command with a UID carries, None with most recorders."""
         if self._challenge is None or self.refused is not None:
             return None
-        self._nonce_count += 1
-        return self.answer(command, self._challenge, self._nonce_count)
+        return self.answer(command, self._challenge)
 
     def challenge_in(self, answer: Reply | Body, *, fresh: bool) -> bool:
         """Take the challenge of a 401 to a command with a UID, if it is to be answered.
@@ -83,8 +89,6 @@ class Credentials:
             return False
         if not fresh and not (challenge.stale and self._challenge is not None):
             return False
-        if self._challenge is None or challenge.nonce != self._challenge.nonce:
-            self._nonce_count = 0  # else another command has taken it already, and counted
         self._challenge = challenge
         return True
 

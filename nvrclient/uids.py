@@ -37,7 +37,8 @@ class UidGoneError(Exception):
 class UidSlot:
     """One UID of ours and what it is used for.
 
-    ``number`` names it in logs, where the UID itself never stands. ``fresh`` until a command with it succeeded;
+    ``number`` names it in logs, where the UID itself never stands. ``fresh`` until a command with it succeeded; ``gone``
+    once it is no longer ours;
     ``set_up`` once it was made a UID of live streams, ``plays`` while a playback moves it, ``downloads`` while a download
     has it. ``controls`` counts the
     commands of camera control under way on it, ``controlled_at`` is when the last one ended. ``unstopped`` holds, by
@@ -51,6 +52,7 @@ class UidSlot:
         "controls",
         "downloads",
         "fresh",
+        "gone",
         "issued_at",
         "last_contact",
         "number",
@@ -67,6 +69,7 @@ class UidSlot:
         self.issued_at = now
         self.last_contact = now
         self.fresh = True
+        self.gone = False
         self.set_up = False
         self.plays = False
         self.downloads = False
@@ -140,6 +143,7 @@ class UidTable:
 
     def remove(self, slot: UidSlot) -> None:
         """Forget a UID: it was lost, or is being released."""
+        slot.gone = True
         if slot in self._slots:
             self._slots.remove(slot)
 

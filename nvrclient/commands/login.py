@@ -9,10 +9,11 @@ from nvrclient.errors import ProtocolError
 
 LOGIN = Command("dlogin.cgi", (("UID", "-1"),))
 
-# "UID=13313", up to 19 digits, somewhere in HTML, perhaps escaped; the echo "UID=-1" is none. A form can carry it too.
+# "UID=13313", up to 19 digits, somewhere in HTML, perhaps escaped; the echo "UID=-1" is none. A form can carry it too;
+# what may stand between name and value is bounded, so that a hostile page costs no more than its length.
 _UID = re.compile(
     rb"""\bUID(?:\s*=\s*|%3D|&\#61;)["']?([0-9]{1,19})(?![0-9])"""
-    rb"""|\bname=["']?UID["']?\s[^>]*?value=["']?([0-9]{1,19})(?![0-9])""",
+    rb"""|\bname=["']?UID["']?\s[^<>]{0,100}?value=["']?([0-9]{1,19})(?![0-9])""",
     re.IGNORECASE,
 )
 

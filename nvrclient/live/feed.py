@@ -34,6 +34,7 @@ from nvrclient.errors import (
 )
 from nvrclient.frames import Codec
 from nvrclient.live.wanted import Transport
+from nvrclient.reach import STARTING_UP
 from nvrclient.transport.http import Body
 from nvrclient.transport.udp import RtpReceiver
 from nvrclient.uids import UidGoneError, UidSlot
@@ -161,7 +162,7 @@ class Feed(ABC):
                 await self._stop(live.AUDIO, self._port(live.AUDIO))
 
     async def _settle(self) -> None:
-        """Send the STOPs that are owed for this camera. Raises UidGoneError, and ConnectionFailedError where it is not there."""
+        """Send the STOPs that are owed for this camera. Raises UidGoneError, ConnectionFailedError and SessionLimitError."""
         owed = self._slot.unstopped.get(self._camera, [])
         while owed:
             await self._stop(*owed[0])
@@ -171,6 +172,8 @@ class Feed(ABC):
     async def _stop(self, comp: str, port: int | None) -> None:
         for command in live.stop(self._slot.uid, self._camera, comp, port):
             reply = await self._connection.ask(_always(command), self._slot)
+            if reply.status == STARTING_UP:
+                check(command, reply)
             if reply.status < 400:
                 return
 

@@ -285,8 +285,8 @@ class LiveSource:
         returns = False
         try:
             async with connection.reach.turn() if patient else nullcontext():
+                held = self._slot
                 while feed is None:
-                    held = self._slot
                     slot = await self._hold_uid(patient=patient)
                     feed = (HttpFeed if transport == "http" else UdpFeed)(
                         connection,
@@ -304,7 +304,7 @@ class LiveSource:
                         if slot is not held:
                             raise
                         await feed.aclose()  # it was gone with what broke the stream before
-                        feed = None
+                        feed, held = None, None
             self._feed = feed
             if not self._entered.done():
                 self._entered.set_result(None)
@@ -332,7 +332,7 @@ class LiveSource:
 
     async def _hold_uid(self, *, patient: bool) -> UidSlot:
         """Return the UID of this stream, another where it is gone."""
-        if self._slot is not None and not self._lost.done():
+        if self._slot is not None and not self._slot.gone:
             return self._slot
         self._give_uid_back()
         self._lost = self._connection.loop.create_future()
@@ -399,7 +399,10 @@ class LiveSource:
             self._watching = False
             hearing, self._hearing = self._hearing, None
             with anyio.CancelScope(shield=True):
-                for task in (hearing, running):  # a START of the audio goes out before its video ends
+                for task in (
+                    hearing,
+                    running,
+                ):  # a START of the audio goes out before its video ends
                     if task is not None:
                         task.cancel()
                         await asyncio.wait((task,))

@@ -17,7 +17,7 @@ import asyncio
 import contextvars
 import logging
 import zlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, TypeVar
@@ -35,6 +35,7 @@ from nvrclient.errors import (
     NVRError,
     ProtocolError,
 )
+from nvrclient.reach import Reach
 from nvrclient.transport import tls
 from nvrclient.transport.failures import failed, verification_error
 from nvrclient.transport.pool import Pool
@@ -168,7 +169,7 @@ _A = TypeVar("_A", Reply, Body)
 class HttpClient:
     """Requests to one recorder. `open` it before use; `aclose` frees every connection at once.
 
-    `heard` is told the status of every answer, and None where none came.
+    `reach` is told of every answer, and where none came.
     """
 
     def __init__(
@@ -177,10 +178,10 @@ class HttpClient:
         *,
         verify: tls.Verify,
         http2: bool,
-        heard: Callable[[int | None], None] = lambda _status: None,
+        reach: Reach,
     ) -> None:
         self.address = address
-        self._heard = heard
+        self._reach = reach
         self.peer: str | None = None  # IP address the recorder answered from
         self._verify: tls.Verify = verify
         self._http2 = http2
@@ -206,7 +207,8 @@ class HttpClient:
         """Send one command and return the whole answer, whatever its status.
 
         Recorders close idle connections unannounced: a command that was lost on one used before is sent once more on
-        a new one; with `fresh` it has one of its own from the start, and with `once` it is not sent again. What playback sends moves the
+        a new one, unless it is in doubt whether the recorder can be reached; with `fresh` it has one of its own from the
+        start, and with `once` it is not sent again. What playback sends moves the
         recorder's position, so on its lane nothing is sent twice. On lane "control" nothing is sent twice either, and where
         a command went out and no answer came CommandError says so, its status None.
 
@@ -220,7 +222,7 @@ class HttpClient:
             outcome = await self._get(command, authorization, timeout, limit, lane, once=once)
             if isinstance(outcome, CertificateMismatchError) and self._turn_to_authority():
                 outcome = await self._get(command, authorization, timeout, limit, lane, once=once)
-        if outcome is None and (fresh or lane != "playback"):
+        if outcome is None and (fresh or not (lane == "playback" or self._reach.is_doubted)):
             own = self._transport(0)
             left = max(0.0, deadline - asyncio.get_running_loop().time())
             try:
@@ -245,10 +247,12 @@ class HttpClient:
     def _told(self, outcome: _A | NVRError) -> _A:
         """Tell how it went; raise an error, one call above where it was made."""
         if not isinstance(outcome, NVRError):
-            self._heard(outcome.status)
+            self._reach.heard(outcome.status)
             return outcome
-        if isinstance(outcome, ConnectionFailedError):
-            self._heard(None)
+        if isinstance(
+            outcome, ConnectionFailedError | CommandError
+        ):  # a command that may have been done
+            self._reach.heard(None)
         raise outcome
 
     async def aclose(self) -> None:
