@@ -18,7 +18,7 @@ from contextlib import asynccontextmanager
 import nvrclient
 from nvrclient import LiveStream, Session, SessionLimitError
 from nvrclient.simulator import Readings, SimulatedRecorder
-from tests.end_to_end.servers import serving
+from tests.end_to_end.servers import logs_in, serving
 from tests.end_to_end.test_live_video import take
 from tests.secrets import PASSWORD
 
@@ -151,6 +151,35 @@ async def test_row_78_ctrl_c_while_logging_in() -> None:
         assert "Warning" not in out
 
 
+async def test_row_78_a_second_ctrl_c_does_not_wait() -> None:
+    """The recorder answers neither STOP nor logout: the first Ctrl-C waits for them a little, the second does not."""
+    never = asyncio.Event()
+
+    async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
+        plain = logs_in(request)
+        if plain is None:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace\r\n\r\n")
+            opened.set()
+        elif b"dlogin" in request or b"SCREEN" in request:
+            writer.write(plain)
+        else:
+            stopping.set()
+            await never.wait()
+
+    opened, stopping = asyncio.Event(), asyncio.Event()
+    async with serving(answer) as (url, _), child(WATCH, url) as process:
+        await opened.wait()
+        await asyncio.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        await stopping.wait()
+        process.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        out = await rest(process)
+        assert time.monotonic() - began < 1.3  # waiting for the session takes 1.5
+        assert out.rstrip().endswith("KeyboardInterrupt")
+        assert "Warning" not in out
+
+
 # Other event loops and processes
 
 
@@ -221,6 +250,35 @@ async def test_row_78_a_session_of_an_earlier_asyncio_run() -> None:
         asyncio.run(second(nvr, stream, playback))
         print("fine", flush=True)
         os._exit(0)  # nobody closed it: ResourceWarning, which is row 72's business
+        """
+    async with recorder_of() as recorder, child(use, recorder.url) as process:
+        assert await rest(process) == "fine\n"
+
+
+async def test_row_78_closing_what_belongs_to_an_earlier_asyncio_run() -> None:
+    """It cannot be closed any more; that is said, and nothing is left half begun."""
+    use = """
+        async def first():
+            nvr = await nvrclient.connect(url, "ADMIN", password)
+            stream = await nvr.camera(1).live("h264")
+            playback = await nvr.camera(2).playback()
+            await anext(stream)
+            return nvr, stream, playback
+
+        async def second(*opened):
+            for one in opened:
+                try:
+                    await one.aclose()
+                except RuntimeError as error:
+                    assert "another event loop" in str(error), error
+                else:
+                    raise AssertionError
+
+        opened = asyncio.run(first())
+        asyncio.run(second(*opened))
+        gc.collect()
+        print("fine", flush=True)
+        os._exit(0)
         """
     async with recorder_of() as recorder, child(use, recorder.url) as process:
         assert await rest(process) == "fine\n"
