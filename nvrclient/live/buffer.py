@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal, TypeAlias, get_args
 
@@ -114,7 +114,7 @@ class FrameBuffer:
         """Frames that wait for the consumer."""
         return self._frames
 
-    def takes(self, items: list[StreamItem]) -> bool:
+    def takes(self, items: Sequence[StreamItem]) -> bool:
         """Whether these items fit, all at once, into the empty buffer."""
         return sum(
             item.size + OVERHEAD for item in items if not isinstance(item, Discontinuity)

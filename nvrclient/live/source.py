@@ -26,6 +26,7 @@ from nvrclient.errors import (
 from nvrclient.frames import AudioFrame, Codec, StreamItem, VideoFrame
 from nvrclient.live.buffer import FrameBuffer
 from nvrclient.live.feed import Feed, HttpFeed, UdpFeed
+from nvrclient.live.newest import NewestGop
 from nvrclient.live.patience import Patience
 from nvrclient.live.tries import FATAL, next_try, nothing_came, tries_for
 from nvrclient.live.wanted import Transport, Wanted
@@ -52,9 +53,6 @@ the meantime has not been read yet."""
 MAX_EARLY_AUDIO = 512
 """Pieces of audio held back until the first picture is there, and given behind it: ten seconds of AAC."""
 
-MAX_HELD_GOP = 16 << 20
-"""Bytes of the newest GOP kept for streams that join later."""
-
 
 class LiveSource:
     """See the module. `start` it once; each consumer `join`s with a buffer and `leave`s."""
@@ -76,8 +74,7 @@ class LiveSource:
         )
         self._connection = connection
         self._buffers: list[FrameBuffer] = []
-        self._gop: list[StreamItem] = []  # since the newest key frame
-        self._gop_bytes = 0
+        self._newest = NewestGop()
         self._feed: Feed | None = None
         self._slot: UidSlot | None = None  # held until the stream ends, or the recorder forgets it
         self._lost: asyncio.Future[None] = connection.loop.create_future()  # its UID is gone
@@ -126,8 +123,8 @@ class LiveSource:
 
     def join(self, buffer: FrameBuffer, wanted: Wanted) -> None:
         """Give this buffer what comes from now on, and first the newest GOP held; have the audio too if asked."""
-        if buffer.takes(self._gop):
-            for item in self._gop:
+        if buffer.takes(self._newest.frames):
+            for item in self._newest.frames:
                 buffer.push(item)
         buffer.waits_for_keyframe = self._first_frame_given and not buffer.pushed
         self._buffers.append(buffer)
@@ -252,8 +249,7 @@ class LiveSource:
                         )
                     raise error
                 at = following
-                if tries[at][0] != transport:
-                    self.fallback = str(error)
+                self._note_fallback(transport, tries[at][0], error)
                 self._trim_early_audio(0)  # of a try that gave no picture
                 self.demuxer.interrupt("reconnect")
                 continue
@@ -265,11 +261,16 @@ class LiveSource:
                 backoff, uids_gone = FIRST_BACKOFF, 0
             elif isinstance(error, StreamStalledError):
                 at = (at + 1) % len(tries)  # the camera may have been set to another codec
+                self._note_fallback(transport, tries[at][0], error)
             self._interrupt(error)
             await asyncio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311  jitter
             # While nobody knows whether the recorder is there, the turns of `Reach` are what keeps the pace.
             doubted = self._connection.reach.is_doubted
             backoff = FIRST_BACKOFF if doubted else min(2 * backoff, MAX_BACKOFF)
+
+    def _note_fallback(self, left: Transport, taken: Transport, error: NVRError) -> None:
+        if taken != left:
+            self.fallback = str(error) if left == "udp" else None
 
     def _is_final(self, error: NVRError) -> bool:
         """Whether a stream that has given pictures ends with this error."""
@@ -399,10 +400,8 @@ class LiveSource:
             self._watching = False
             hearing, self._hearing = self._hearing, None
             with anyio.CancelScope(shield=True):
-                for task in (
-                    hearing,
-                    running,
-                ):  # a START of the audio goes out before its video ends
+                # In this order: a START of the audio goes out before its video ends.
+                for task in (hearing, running):
                     if task is not None:
                         task.cancel()
                         await asyncio.wait((task,))
@@ -480,21 +479,14 @@ class LiveSource:
                 self._first_frame_given = True
                 if item.codec is not Codec.JPEG or not self.wanted.codec_is_sure:
                     self._connection.codecs[self.wanted.camera] = item.codec
-            if item.keyframe:
-                self._gop.clear()
-                self._gop_bytes = 0
-            self._gop_bytes += item.size
-            if (item.keyframe or self._gop) and self._gop_bytes <= MAX_HELD_GOP:
-                self._gop.append(item)
-            else:
-                self._gop.clear()
+            self._newest.hold(item)
 
     def _interrupt(self, error: NVRError) -> None:
         logger.warning("live camera %d: %s; reconnecting", self.wanted.camera, error)
         self.reconnects += self.state != "reconnecting"  # once, however many tries it takes
         self.state = "reconnecting"
         self.stalls += isinstance(error, StreamStalledError)
-        self._gop.clear()
+        self._newest.clear()
         self.demuxer.interrupt("reconnect")
         for item in self.demuxer.take():
             self._give(item)

@@ -29,7 +29,7 @@ FATAL = (AuthenticationError, CertificateMismatchError, BugError)
 
 
 def tries_for(wanted: Wanted, proved: Try | None = None) -> list[Try]:
-    """Return what to try, in order; with `proved` what has given pictures, and the other codecs over it."""
+    """Return what to try, in order; with `proved` what has given pictures, then its codec over another transport."""
     codecs = [Codec.H264, Codec.H265, Codec.JPEG]
     likely = proved[1] if proved is not None else wanted.codec
     if likely is not None:
@@ -37,14 +37,15 @@ def tries_for(wanted: Wanted, proved: Try | None = None) -> list[Try]:
     transports: list[Transport] = ["udp", "http"]
     if wanted.transport != "auto":
         transports = [wanted.transport]
-    if proved is not None:
-        transports = [proved[0]]
-    return [
+    tries = [
         (transport, codec)
         for transport in transports
         for codec in codecs
         if not (transport == "udp" and codec is Codec.JPEG)  # JPEG comes over HTTP only (2.2)
     ]
+    if proved is not None:
+        tries.sort(key=lambda one: (one[1] != proved[1], one[0] != proved[0]))
+    return tries
 
 
 def next_try(error: NVRError, tries: Sequence[Try], at: int, *, accepted: bool) -> int | None:

@@ -384,6 +384,28 @@ async def test_auto_falls_back_to_http_and_says_why() -> None:
             assert "UDP" in (stream.stats.fallback or "")
 
 
+def test_auto_falls_back_when_udp_arrives_no_more() -> None:
+    async def scenario() -> None:
+        recorder = recorder_of(pace=1.0)
+        async with (
+            watching(recorder) as nvr,
+            nvr.camera(1).live("h264", transport="auto") as stream,
+        ):
+            await take(stream, 3)
+            assert stream.stats.transport == "udp"
+            blocked = recorder.faults.block_udp()
+            async with asyncio.timeout(40):
+                while stream.stats.transport == "udp" or stream.state != "live":
+                    await anext(stream)
+            assert "UDP: no complete picture" in (stream.stats.fallback or "")
+            blocked.heal()
+            recorder.drop_connections()
+            await take(stream, 50)
+            assert stream.stats.transport == "http"  # what has worked last is tried first
+
+    run_simulated(scenario())
+
+
 # Streams that break
 
 
