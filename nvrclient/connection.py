@@ -1,11 +1,8 @@
-"""The logged-in connection to one recorder: logins, UIDs and their keep-alive, commands, tasks, closing.
+"""The logged-in connection to one recorder: which UIDs it holds, who uses them, how they are kept and given back.
 
 This is the state behind a Session. Tasks of its own hold it; it never holds the caller's handles, so that a handle
-that was dropped is noticed.
-
-Credentials (WIRE chapter 1): one login at a time, one answered challenge each. A refusal latches: no other
-credential is sent. A 401 to a command with a UID means that the UID is gone; only a fresh UID that is challenged at
-once is answered, and a recorder that does this is remembered.
+that was dropped is noticed. There is one login at a time, with one answered challenge; a refusal latches: no other
+credential is sent.
 """
 
 from __future__ import annotations
@@ -13,16 +10,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from nvrclient.answers import check
 from nvrclient.commands import live, login
 from nvrclient.commands.command import Command, Uid
-from nvrclient.credentials import Credentials
 from nvrclient.errors import (
     CommandError,
     ConnectionFailedError,
@@ -36,20 +32,15 @@ from nvrclient.login import log_in
 from nvrclient.options import Options, Secret
 from nvrclient.pace import LoginPace, Pace
 from nvrclient.pulse import Pulse
-from nvrclient.reach import Reach
 from nvrclient.stats import SessionStats
-from nvrclient.tasks import Tasks, told
+from nvrclient.tasks import told
 from nvrclient.transport.http import (
-    MAX_REPLY,
     Address,
-    Authorization,
-    Body,
-    HttpClient,
-    Lane,
     Reply,
 )
 from nvrclient.turns import Turns
 from nvrclient.uids import UidGoneError, UidSlot, UidTable
+from nvrclient.wire import Wire
 
 logger = logging.getLogger("nvrclient.connection")
 
@@ -71,8 +62,6 @@ MAX_DOWNLOADS = 2
 MAX_STARTS = 4
 """STARTs under way at once: a recorder is not run over when all its streams come back."""
 
-_A = TypeVar("_A", Reply, Body)
-
 
 class Closable(Protocol):
     """Something that is closed with the connection."""
@@ -82,24 +71,16 @@ class Closable(Protocol):
         ...
 
 
-class Connection(Tasks):
-    """See the module. `username` and `password` are used at dlogin.cgi only (and as the module says)."""
+class Connection(Wire):
+    """See the module."""
 
     def __init__(self, address: Address, username: str, password: Secret, options: Options) -> None:
-        super().__init__()
-        self.address = address
-        self.options = options
-        self.reach = Reach()
-        self.client = HttpClient(
-            address, verify=options.verify, http2=options.http2, reach=self.reach
-        )
-        self.stats = SessionStats()
+        super().__init__(address, username, password, options)
         self.is_open = False
         self.streams: set[Closable] = set()
         self.codecs: dict[int, Codec] = {}  # found out, by camera
         self.channels = options.channels  # cameras the recorder supports, once known
         self.channels_asked = False
-        self._credentials = Credentials(username, password)
         self._table = UidTable(options.max_uids)
         self._uid_lock = asyncio.Lock()  # over choosing a UID
         self._login_lock = asyncio.Lock()
@@ -155,12 +136,6 @@ class Connection(Tasks):
     def host_time(self) -> datetime:
         """Return this computer's time."""
         return datetime.now(UTC)
-
-    def count(self, **more: int) -> None:
-        """Add to the statistics."""
-        self.stats = replace(
-            self.stats, **{name: getattr(self.stats, name) + value for name, value in more.items()}
-        )
 
     def snapshot(self) -> SessionStats:
         """Return the statistics as they stand."""
@@ -436,50 +411,6 @@ class Connection(Tasks):
 
     # Commands
 
-    async def ask(
-        self,
-        make: Callable[[Uid], Command],
-        slot: UidSlot,
-        *,
-        lane: Lane = "commands",
-        limit: int = MAX_REPLY,
-        timeout: float | None = None,
-        fresh: bool = False,
-        once: bool = False,
-    ) -> Reply:
-        """Send a command that carries this UID; return the answer. Raises UidGoneError, and as `HttpClient.get`.
-
-        `timeout` in seconds, where it is shorter than the session's.
-        """
-        seconds = min(self.options.timeout, timeout or self.options.timeout)
-
-        async def send(command: Command, authorization: Authorization | None) -> Reply:
-            return await self.client.get(
-                command,
-                authorization,
-                timeout=seconds,
-                lane=lane,
-                limit=limit,
-                fresh=fresh,
-                once=once,
-            )
-
-        return await self._carry(make(slot.uid), slot, send)
-
-    async def stream(
-        self, make: Callable[[Uid], Command], slot: UidSlot, *, timeout: float | None = None
-    ) -> Body:
-        """Send a command that carries this UID and is answered by an endless body; raises as `ask`.
-
-        `timeout` in seconds until the answer begins, the session's where it is None.
-        """
-        seconds = self.options.timeout if timeout is None else timeout
-
-        async def send(command: Command, authorization: Authorization | None) -> Body:
-            return await self.client.stream(command, authorization, timeout=seconds)
-
-        return await self._carry(make(slot.uid), slot, send)
-
     async def command(self, command: Callable[[Uid], Command], *, once: bool = False) -> Reply:
         """Send a command under any UID of the session, with one more login if that one is gone.
 
@@ -502,37 +433,6 @@ class Connection(Tasks):
             status=401,
         )
 
-    async def plain(self, command: Command) -> Reply:
-        """Send a command that carries no UID; return the answer. Raises as `HttpClient.get`."""
-        self.count(commands=1)
-        return await self.client.get(command, None, timeout=self.options.timeout)
-
-    async def _carry(
-        self,
-        command: Command,
-        slot: UidSlot,
-        send: Callable[[Command, Authorization | None], Awaitable[_A]],
-    ) -> _A:
-        """Send a command with a UID and sort out a 401 to it."""
-        self.count(commands=1)
-        credentials = self._credentials
-        answer = await send(command, credentials.beforehand(command))
-        if answer.status == 401:
-            challenged = credentials.challenge_in(answer, fresh=slot.fresh)
-            await _discard(answer)
-            if challenged:
-                answer = await send(command, credentials.beforehand(command))
-            if answer.status == 401:
-                if challenged:
-                    await _discard(answer)
-                    credentials.forget_challenge()
-                self.lose(slot)
-                raise UidGoneError
-        slot.fresh = False
-        if answer.status < 400:
-            slot.last_contact = self.loop.time()
-        return answer
-
 
 def _controls(slot: UidSlot) -> None:
     slot.controls += 1
@@ -546,11 +446,6 @@ def _plays(slot: UidSlot) -> None:
 def _downloads(slot: UidSlot) -> None:
     slot.downloads = True
     slot.set_up = False
-
-
-async def _discard(answer: Reply | Body) -> None:
-    if isinstance(answer, Body):
-        await answer.aclose()
 
 
 async def _all(works: Any) -> None:

@@ -1,4 +1,4 @@
-"""User name and password: what may be sent of them, and when (WIRE chapter 1 in our words).
+"""User name and password: what may be sent of them, and when.
 
 They answer the challenge of dlogin.cgi, once. A refusal latches: recorders lock accounts. Some recorders challenge
 commands too: a fresh UID that is challenged at once is answered, since the password is known to be good then, and

@@ -17,7 +17,7 @@ from nvrclient.uids import UidGoneError
 logger = logging.getLogger("nvrclient.keepalive")
 
 RETRY = 5.0
-"""Seconds to the next keep-alive after one that failed."""
+"""Seconds from a keep-alive that failed to the next; one that was not answered for as long is followed at once."""
 
 
 class KeepAlive:
@@ -48,6 +48,7 @@ class KeepAlive:
                 async with asyncio.timeout(max(0.0, due - loop.time())):
                     await self._hurry.wait()
             self._hurry.clear()
+            sent = loop.time()
             try:
                 async with self._reach.turn():
                     await self._send()
@@ -58,7 +59,7 @@ class KeepAlive:
                 if not failing:
                     logger.warning("keep-alive of %s failed: %s", self._name, error)
                 failing = True
-                due = loop.time() + min(RETRY, self._interval)
+                due = sent + min(RETRY, self._interval)
             else:
                 self.answered += 1
                 failing = False

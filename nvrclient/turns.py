@@ -1,4 +1,4 @@
-"""Turns: a few at a time, first come first served (WIRE.md §2: a recorder gives two downloads at a time)."""
+"""Turns: a few at a time, first come first served (a recorder gives two downloads at a time)."""
 
 from __future__ import annotations
 

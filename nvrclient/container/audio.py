@@ -1,4 +1,4 @@
-"""Playback audio: the answer to playaudio.cgi -> RecordedAudio (specification 3.3.2, WIRE.md §6).
+"""Playback audio: the answer to playaudio.cgi -> RecordedAudio (specification 3.3.2).
 
 A chunk is about a second of audio. G.711 and G.726 (3.3.2.1), AAC-LC (3.3.2.2) with one more row in its header::
 

@@ -1,4 +1,4 @@
-"""The answer to httpdl.cgi: bytes in, files out (specification 6.3.1, WIRE.md §8).
+"""The answer to httpdl.cgi: bytes in, files out (specification 6.3.1).
 
 Each part of the multipart body carries, in any spelling, perhaps none of them::
 

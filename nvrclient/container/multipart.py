@@ -1,4 +1,4 @@
-"""Multipart bodies: bytes in, parts out (WIRE.md §4, §8).
+"""Multipart bodies: bytes in, parts out (specification 2.2, 6.3.1; RFC 2046).
 
 One part on the wire::
 

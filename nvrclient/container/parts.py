@@ -1,4 +1,4 @@
-"""Multipart bodies of downloads: of any size, piece by piece (WIRE.md §8); the form is drawn in `multipart`."""
+"""Multipart bodies of downloads: of any size, piece by piece (specification 6.3.1); the form is drawn in `multipart`."""
 
 from __future__ import annotations
 

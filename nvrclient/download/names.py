@@ -1,4 +1,4 @@
-"""File names from the network: which are used, and as what (WIRE.md §8). Pure."""
+"""File names from the network: which are used, and as what. Pure."""
 
 from __future__ import annotations
 

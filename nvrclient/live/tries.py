@@ -37,7 +37,7 @@ def tries_for(wanted: Wanted, proved: Try | None = None) -> list[Try]:
     transports: list[Transport] = ["udp", "http"]
     if wanted.transport != "auto":
         transports = [wanted.transport]
-    tries = [
+    tries: list[Try] = [
         (transport, codec)
         for transport in transports
         for codec in codecs

@@ -1,4 +1,4 @@
-"""Time: 32-bit wrapping RTP time stamps -> pts -> wall clock (RFC 3550 section 5.1; WIRE chapters 3 and 7).
+"""Time: 32-bit wrapping RTP time stamps -> pts -> wall clock (RFC 3550 section 5.1; specification 2.3, 7).
 
 Two clocks are put together. The RTP time stamp is fine (90 kHz) and says nothing of the day; the recorder's TLV
 0x0007 says the day and, in live video, only whole seconds.

@@ -19,7 +19,7 @@ class FileHeaders(Enum):
 
 @dataclass(frozen=True, slots=True)
 class DownloadReadings:
-    """One reading of every doubt in WIRE.md section 8; the defaults are what it calls the default.
+    """One reading of every doubt about downloads (specification 6.3); the defaults are the likeliest.
 
     ``framing``, ``boundary_with_hyphens`` and ``crlf_after_body`` of ``Readings`` go for downloads too.
 

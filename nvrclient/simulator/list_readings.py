@@ -9,7 +9,7 @@ __all__ = ["ListReadings"]
 
 @dataclass(frozen=True, slots=True)
 class ListReadings:
-    r"""One reading of every doubt in WIRE.md section 9; entries stand in the order in which a test gave them.
+    r"""One reading of every doubt about logs and disks (specification 5); entries stand in the order in which a test gave them.
 
     | switch | meaning |
     |---|---|

@@ -125,7 +125,7 @@ class BlockLength(Enum):
 
 @dataclass(frozen=True, slots=True)
 class PlaybackReadings:
-    """One reading of every doubt in WIRE.md sections 6 and 7; the defaults are what it calls the default.
+    """One reading of every doubt about playback (specification 3.2, 3.3); the defaults are the likeliest.
 
     Positions and rules
 

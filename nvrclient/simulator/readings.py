@@ -58,7 +58,7 @@ class PushAnswer(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """One reading of every doubt in WIRE.md sections 1 to 5; the defaults are what it calls the default.
+    """One reading of every doubt about logging in, live streams and camera control; the defaults are the likeliest.
 
     ``playback`` holds the readings of sections 6 and 7, ``downloads`` those of section 8, ``lists`` (logs and
     disks) those of section 9.

@@ -1,4 +1,4 @@
-"""Where a picture begins and ends, and how much of one is kept (FAULTS.md rows 52, 53)."""
+"""Where a picture begins and ends, and how much of one is kept (docs/faults.md rows 52, 53)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Audio over RTP and as parts: what it is, its data, its time (WIRE.md §4, §5; FAULTS.md rows 62, 63)."""
+"""Audio over RTP and as parts: what it is, its data, its time (specification 2.3.6, 2.3.7; docs/faults.md rows 62, 63)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The media path from datagrams to frames under every fault of FAULTS.md rows 26 to 37, 53 and 55.
+"""The media path from datagrams to frames under every fault of docs/faults.md rows 26 to 37, 53 and 55.
 
 Ground truth are access units of real encoders; `Pipe.check` holds the promises that every run must keep.
 """

@@ -1,4 +1,4 @@
-"""H.264 in RTP (RFC 6184), against a slow reference and tables of cases (FAULTS.md rows 49 to 51)."""
+"""H.264 in RTP (RFC 6184), against a slow reference and tables of cases (docs/faults.md rows 49 to 51)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Live JPEG parts: chunks off, one valid JPEG out (WIRE.md §4, FAULTS.md row 54)."""
+"""Live JPEG parts: chunks off, one valid JPEG out (specification 2.3.5; docs/faults.md row 54)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""AAC over HTTP whose content type names no rate (WIRE: "until known"): measured by arrival, held until then."""
+"""AAC over HTTP whose content type names no rate: measured by arrival, held until then."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Digest authentication: RFC examples, other implementations, hostile challenges (FAULTS.md rows 1-4)."""
+"""Digest authentication: RFC examples, other implementations, hostile challenges (docs/faults.md rows 1-4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every command of WIRE.md chapter 1, letter by letter: the specification's example, or its template filled in.
+"""Every command, letter by letter: the specification's example, or its template filled in.
 
 Most right-hand sides are copied from the specification's text, its full-width signs and line breaks taken out.
 """

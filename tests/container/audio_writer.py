@@ -17,7 +17,7 @@ def be(value: int, size: int) -> bytes:
 
 @dataclass(frozen=True)
 class Form:
-    """How a recorder might write; the defaults are those of WIRE.md."""
+    """How a recorder might write; the defaults are the likeliest."""
 
     au_header: bool = False
     extra_zero: bool = False

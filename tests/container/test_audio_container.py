@@ -1,4 +1,4 @@
-"""Playback audio: every open reading of 3.3.2, cuts, lies and garbage (FAULTS.md parts F and G)."""
+"""Playback audio: every open reading of 3.3.2, cuts, lies and garbage (docs/faults.md rows 56 to 63)."""
 
 from __future__ import annotations
 

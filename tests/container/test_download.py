@@ -1,4 +1,4 @@
-"""The answer to httpdl.cgi: every spelling, every split, every way to be incomplete (FAULTS.md rows 65, 68)."""
+"""The answer to httpdl.cgi: every spelling, every split, every way to be incomplete (docs/faults.md rows 65, 68)."""
 
 from __future__ import annotations
 

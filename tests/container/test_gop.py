@@ -1,4 +1,4 @@
-"""Playback video: every reading the specification leaves open, cuts, lies and hostile lengths (FAULTS.md part F)."""
+"""Playback video: every reading the specification leaves open, cuts, lies and hostile lengths (docs/faults.md part F)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Multipart bodies: recorder forms, lies, cuts and floods (FAULTS.md part D)."""
+"""Multipart bodies: recorder forms, lies, cuts and floods (docs/faults.md rows 38 to 48)."""
 
 from __future__ import annotations
 

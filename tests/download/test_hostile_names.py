@@ -1,4 +1,4 @@
-"""Names from the network write nothing outside the folder (FAULTS.md row 64).
+"""Names from the network write nothing outside the folder (docs/faults.md row 64).
 
 2,000 names made by hypothesis; with NVRCLIENT_LONG=1 a million::
 

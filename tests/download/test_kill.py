@@ -1,4 +1,4 @@
-"""A program killed in the middle of a download leaves no short file under a final name (FAULTS.md row 65).
+"""A program killed in the middle of a download leaves no short file under a final name (docs/faults.md row 65).
 
 Five kills at random moments; with NVRCLIENT_LONG=1 five hundred::
 

@@ -1,4 +1,4 @@
-"""Which names a recorder may give a file here (FAULTS.md row 64)."""
+"""Which names a recorder may give a file here (docs/faults.md row 64)."""
 
 from __future__ import annotations
 

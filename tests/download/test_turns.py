@@ -1,4 +1,4 @@
-"""Two at a time, first come first served (FAULTS.md row 67)."""
+"""Two at a time, first come first served (docs/faults.md row 67)."""
 
 from __future__ import annotations
 

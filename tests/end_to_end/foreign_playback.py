@@ -72,7 +72,7 @@ class Group:
         return self.pictures[-1].stamp if self.until is None else self.until
 
     def body(self, camera: int = 1, operation: int = 2) -> bytes:
-        """Write it as WIRE.md section 6 has it, in the default readings."""
+        """Write it as the specification's 3.3 has it, in the likeliest readings."""
         number = {Codec.H264: 3, Codec.H265: 4, Codec.JPEG: 0}[self.codec]
         head = _tlv(4, struct.pack(">HH", camera, 0))
         if number:

@@ -1,4 +1,4 @@
-"""The queue between source and consumer: its account, its bound and its four policies (FAULTS.md row 69)."""
+"""The queue between source and consumer: its account, its bound and its four policies (docs/faults.md row 69)."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from nvrclient.rtp.packet import RtpPacket, parse_packet
 from nvrclient.simulator import Clip
 
 LONG = bool(os.environ.get("NVRCLIENT_LONG"))
-"""The long form of the tests: the counts of FAULTS.md instead of a thousandth of them."""
+"""The long form of the tests: the counts of docs/faults.md instead of a thousandth of them."""
 
 HOST_TIME = datetime(2020, 1, 1, tzinfo=UTC)
 RECORDER_TIME = 1_700_006_400  # 2023-11-15 00:00:00 UTC
@@ -67,7 +67,7 @@ def packet(sequence_number: int, timestamp: int, payload: bytes = b"x", **fields
 
 
 def video_information(seconds: float, camera: int = 1) -> bytes:
-    """TLV 0x0004, 0x0007 and 0x000D, as live video carries them (WIRE.md §3)."""
+    """TLV 0x0004, 0x0007 and 0x000D, as live video carries them (specification 2.3)."""
     return (
         struct.pack(">HHHH", 4, 8, camera, 0)
         + struct.pack(">HHIBBBB", 7, 12, int(seconds), 0, 0, 0, 0)
@@ -76,7 +76,7 @@ def video_information(seconds: float, camera: int = 1) -> bytes:
 
 
 def audio_information(seconds: float) -> bytes:
-    """TLV 0x0011 and 0x0012, as live audio carries them (WIRE.md §5)."""
+    """TLV 0x0011 and 0x0012, as live audio carries them (specification 2.3.6)."""
     whole = int(seconds + 1e-9)
     hundredths = int((seconds - whole) * 100 + 1e-6)
     return struct.pack(">HHIBBBB", 17, 12, whole, 0, 0, 0, 0) + struct.pack(

@@ -1,4 +1,4 @@
-"""RTP headers, against messages typed by hand and against every way to be wrong (FAULTS.md rows 32, 33)."""
+"""RTP headers, against messages typed by hand and against every way to be wrong (docs/faults.md rows 32, 33)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The order of packets: late, doubled, lost, jumping, and of other senders (FAULTS.md rows 26 to 30)."""
+"""The order of packets: late, doubled, lost, jumping, and of other senders (docs/faults.md rows 26 to 30)."""
 
 from __future__ import annotations
 

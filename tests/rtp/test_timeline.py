@@ -1,4 +1,4 @@
-"""RTP time stamps on one line, and the recorder's clock beside them (FAULTS.md rows 27, 29, 63)."""
+"""RTP time stamps on one line, and the recorder's clock beside them (docs/faults.md rows 27, 29, 63)."""
 
 from __future__ import annotations
 

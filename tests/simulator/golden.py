@@ -1,4 +1,4 @@
-"""Golden messages, typed by hand from the tables of WIRE.md, the row cited beside each.
+"""Golden messages, typed by hand from the specification's tables, the row cited beside each.
 
 The simulator's writers and the client's parsers are each checked against these, so that the two cannot share a
 misreading. Times are 2023-11-15 00:00:00 UTC = 1 700 006 400 = 65 54 0A 00.

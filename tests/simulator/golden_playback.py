@@ -1,9 +1,9 @@
-"""Golden answers of camera.cgi and playaudio.cgi, typed by hand from the tables of WIRE.md section 6, a row a line.
+"""Golden answers of camera.cgi and playaudio.cgi, typed by hand from the tables of the specification's 3.3, a row a line.
 
 The simulator's writers and the client's parsers are each checked against these, so that the two cannot share a
 misreading. Beside each body stands what a reader should find in it. Times are hundredths of a second since the
 Unix epoch, from 2023-11-15 00:00:00 UTC = 1 700 006 400 = 65 54 0A 00 on. Where the specification is open, the
-bodies follow WIRE.md's default.
+bodies follow the likeliest reading.
 """
 
 from __future__ import annotations

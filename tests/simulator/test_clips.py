@@ -104,7 +104,7 @@ def test_no_b_frames(name: str) -> None:
 
 
 def test_jpeg_begins_with_a_comment_of_its_own() -> None:
-    # The trap of WIRE.md section 4: FF D8 FF FE that is no camera chunk.
+    # The trap of live JPEG: FF D8 FF FE that is no camera chunk.
     assert all(unit.startswith(b"\xff\xd8\xff\xfe") for unit in Clip.load("jpeg").units)
 
 

@@ -1,0 +1,137 @@
+"""Commands to one recorder: sent under a UID or without one, answered, and what a 401 to them means.
+
+A 401 to a command with a UID means that the UID is gone; only a fresh UID that is
+challenged at once is answered, and a recorder that does this is remembered.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import TypeVar
+
+from nvrclient.commands.command import Command, Uid
+from nvrclient.credentials import Credentials
+from nvrclient.errors import NVRError
+from nvrclient.options import Options, Secret
+from nvrclient.reach import Reach
+from nvrclient.stats import SessionStats
+from nvrclient.tasks import Tasks
+from nvrclient.transport.http import (
+    MAX_REPLY,
+    Address,
+    Authorization,
+    Body,
+    HttpClient,
+    Lane,
+    Reply,
+)
+from nvrclient.uids import UidGoneError, UidSlot
+
+_A = TypeVar("_A", Reply, Body)
+
+
+class Wire(Tasks):
+    """See the module. `username` and `password` go to dlogin.cgi only, and to recorders as the module says."""
+
+    def __init__(self, address: Address, username: str, password: Secret, options: Options) -> None:
+        super().__init__()
+        self.address = address
+        self.options = options
+        self.reach = Reach()
+        self.client = HttpClient(
+            address, verify=options.verify, http2=options.http2, reach=self.reach
+        )
+        self.stats = SessionStats()
+        self._credentials = Credentials(username, password)
+
+    @abstractmethod
+    def lose(self, slot: UidSlot, error: NVRError | None = None) -> None:
+        """The recorder no longer knows this UID: tell all who use it; with `error` they end by it."""
+
+    def count(self, **more: int) -> None:
+        """Add to the statistics."""
+        self.stats = replace(
+            self.stats, **{name: getattr(self.stats, name) + value for name, value in more.items()}
+        )
+
+    async def ask(
+        self,
+        make: Callable[[Uid], Command],
+        slot: UidSlot,
+        *,
+        lane: Lane = "commands",
+        limit: int = MAX_REPLY,
+        timeout: float | None = None,
+        fresh: bool = False,
+        once: bool = False,
+    ) -> Reply:
+        """Send a command that carries this UID; return the answer. Raises UidGoneError, and as `HttpClient.get`.
+
+        `timeout` in seconds, where it is shorter than the session's.
+        """
+        seconds = min(self.options.timeout, timeout or self.options.timeout)
+
+        async def send(command: Command, authorization: Authorization | None) -> Reply:
+            return await self.client.get(
+                command,
+                authorization,
+                timeout=seconds,
+                lane=lane,
+                limit=limit,
+                fresh=fresh,
+                once=once,
+            )
+
+        return await self._carry(make(slot.uid), slot, send)
+
+    async def stream(
+        self, make: Callable[[Uid], Command], slot: UidSlot, *, timeout: float | None = None
+    ) -> Body:
+        """Send a command that carries this UID and is answered by an endless body; raises as `ask`.
+
+        `timeout` in seconds until the answer begins, the session's where it is None.
+        """
+        seconds = self.options.timeout if timeout is None else timeout
+
+        async def send(command: Command, authorization: Authorization | None) -> Body:
+            return await self.client.stream(command, authorization, timeout=seconds)
+
+        return await self._carry(make(slot.uid), slot, send)
+
+    async def plain(self, command: Command) -> Reply:
+        """Send a command that carries no UID; return the answer. Raises as `HttpClient.get`."""
+        self.count(commands=1)
+        return await self.client.get(command, None, timeout=self.options.timeout)
+
+    async def _carry(
+        self,
+        command: Command,
+        slot: UidSlot,
+        send: Callable[[Command, Authorization | None], Awaitable[_A]],
+    ) -> _A:
+        """Send a command with a UID and sort out a 401 to it."""
+        self.count(commands=1)
+        credentials = self._credentials
+        answer = await send(command, credentials.beforehand(command))
+        if answer.status == 401:
+            challenged = credentials.challenge_in(answer, fresh=slot.fresh)
+            await _discard(answer)
+            if challenged:
+                answer = await send(command, credentials.beforehand(command))
+            if answer.status == 401:
+                if challenged:
+                    await _discard(answer)
+                    credentials.forget_challenge()
+                self.lose(slot)
+                raise UidGoneError
+        slot.fresh = False
+        if answer.status < 400:
+            slot.last_contact = self.loop.time()
+        return answer
+
+
+async def _discard(answer: Reply | Body) -> None:
+    if isinstance(answer, Body):
+        await answer.aclose()
