@@ -185,3 +185,19 @@ def test_row_22_tried_again_every_five_seconds(status: int) -> None:
             assert [viewer.gaps for viewer in viewers] == [[], []]
 
     run_simulated(scenario())
+
+
+def test_row_22_a_keepalive_that_hangs_is_tried_again_in_time() -> None:
+    """Two without any answer, 10 s each: the third comes before the 90 s are over."""
+
+    async def scenario() -> None:
+        recorder = light_recorder(1)
+        async with watching(recorder) as nvr, viewing(nvr, 1) as viewers:
+            await until_live(viewers, 10)
+            recorder.faults.spoil(AnswerFault.CUT_SILENCE, "status.cgi", count=2)
+            await asyncio.sleep(200)
+            assert nvr.stats.keepalives_failed == 2
+            assert (nvr.stats.uids_lost, recorder.logins) == (0, 1)
+            assert viewers[0].gaps == []
+
+    run_simulated(scenario())
