@@ -48,7 +48,14 @@ def _restore(cls: type[NVRError], args: tuple[Any, ...], state: dict[str, Any]) 
 
 
 class ConnectionFailedError(NVRError):
-    """No connection: refused, unreachable, timed out, reset, or a TLS handshake that failed."""
+    """No connection: refused, unreachable, timed out, reset, or a TLS handshake that failed.
+
+    ``sent`` is False where nothing of a command went out, so that it was not done.
+    """
+
+    def __init__(self, message: str, *, sent: bool = True) -> None:
+        super().__init__(message)
+        self.sent = sent
 
 
 class CertificateMismatchError(ConnectionFailedError):

@@ -27,7 +27,8 @@ __all__ = ["DownloadReader", "FileBegin", "FileData", "FileEnd", "FileEvent", "R
 _TEMPORARY = "x-temp-filename"
 _FINISHED = "x-prev-filename"
 _STATUS = ("x-recdata-satus", "x-recdata-status")
-_VALUE = re.compile(r"\s*(?:[a-z-]+\s*;\s*)?(?:filename\s*=)?([^;]*);?\s*", re.IGNORECASE)
+# What one part has taken is never given back, so that hostile values cost no more than their length.
+_VALUE = re.compile(r"\s*+(?:[a-z-]++\s*+;\s*+)?(?:filename\s*+=)?([^;]*+);?\s*+", re.IGNORECASE)
 _NUMBER = re.compile(r"0*([0-9]*)")
 
 

@@ -249,6 +249,9 @@ class Feed(ABC):
         except (SessionLimitError, CommandError, UidGoneError):
             accepted = False
             raise
+        except ConnectionFailedError as error:
+            accepted = error.sent
+            raise
         finally:
             if not accepted:
                 self._asked.remove(comp)

@@ -1,4 +1,4 @@
-"""What went wrong below us, as one of our errors. The texts of httpcore, ssl and the system can hold URLs."""
+"""What went wrong below us, in words of our own: those of httpcore, ssl and the system can hold URLs."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ import ssl
 
 import httpcore
 
-from nvrclient.errors import ConnectionFailedError
 
-
-def failed(doing: str, failure: Exception) -> ConnectionFailedError:
-    """Return our error for one of httpcore, ssl or the operating system."""
+def why_failed(failure: Exception) -> str:
+    """Return what happened, for an exception of httpcore, ssl or the operating system."""
     reasons: list[str] = []
     link: BaseException | None = failure
     while link is not None and len(reasons) < 8:
@@ -25,8 +23,7 @@ def failed(doing: str, failure: Exception) -> ConnectionFailedError:
         elif isinstance(link, httpcore.RemoteProtocolError):
             reasons.append("the answer is not HTTP, or the connection was cut in the middle of it")
         link = link.__cause__ or link.__context__
-    reason = reasons[-1] if reasons else _PLAIN.get(type(failure), type(failure).__name__)
-    return ConnectionFailedError(f"{doing}: {reason}")
+    return reasons[-1] if reasons else _PLAIN.get(type(failure), type(failure).__name__)
 
 
 _PLAIN: dict[type[Exception], str] = {

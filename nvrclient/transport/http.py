@@ -37,7 +37,7 @@ from nvrclient.errors import (
 )
 from nvrclient.reach import Reach
 from nvrclient.transport import tls
-from nvrclient.transport.failures import failed, verification_error
+from nvrclient.transport.failures import verification_error, why_failed
 from nvrclient.transport.pool import Pool
 
 MAX_REPLY = 1 << 20
@@ -144,7 +144,7 @@ class Body:
                 if piece:
                     return piece
         except Exception as failure:  # noqa: BLE001  whatever the layers below raise becomes one of ours
-            error = failed("reading the stream", failure)
+            error = ConnectionFailedError(f"reading the stream: {why_failed(failure)}")
         else:
             return b""
         raise error
@@ -284,6 +284,8 @@ class HttpClient:
         pool = own or self._pool(lane)
         try:
             async with asyncio.timeout(timeout):
+                if self._reach.is_doubted:
+                    await pool.drop_idle()
                 response = await self._send(pool, command, authorization, timeout, stages)
                 self.peer = _peer(response.extensions.get("network_stream")) or self.peer
                 try:
@@ -295,7 +297,7 @@ class HttpClient:
         except Exception as failure:  # noqa: BLE001  whatever the layers below raise becomes one of ours
             if lane == "control" and "sent" in stages:
                 return CommandError(
-                    f"{await self._explain(command, failure, timeout)}. It went out and may have been"
+                    f"{await self._explain(command, failure, timeout, stages)}. It went out and may have been"
                     " done, so it was not sent again",
                     command=command.name,
                     status=None,
@@ -303,7 +305,7 @@ class HttpClient:
             final = {"connected", "answered", "sent"} if once else {"connected", "answered"}
             if not stages & final and not isinstance(failure, TimeoutError):
                 return None
-            return await self._explain(command, failure, timeout)
+            return await self._explain(command, failure, timeout, stages)
         if 300 <= response.status_code < 400:
             return self._redirected(command, response.status_code)
         return Reply(response.status_code, _headers(response), body)
@@ -312,9 +314,10 @@ class HttpClient:
         self, command: Command, authorization: Authorization | None, timeout: float
     ) -> Body | NVRError:
         transport = self._transport(0)
+        stages: set[str] = set()
         try:
             async with asyncio.timeout(timeout):
-                response = await self._send(transport, command, authorization, timeout, set())
+                response = await self._send(transport, command, authorization, timeout, stages)
             if not 300 <= response.status_code < 400:
                 body = Body(response, transport)
                 self.peer = body.peer or self.peer
@@ -324,7 +327,7 @@ class HttpClient:
         except NVRError as error:
             outcome = error.with_traceback(None)
         except Exception as failure:  # noqa: BLE001  whatever the layers below raise becomes one of ours
-            outcome = await self._explain(command, failure, timeout)
+            outcome = await self._explain(command, failure, timeout, stages)
         except BaseException:
             with anyio.move_on_after(1.0, shield=True):
                 await transport.aclose()
@@ -408,20 +411,23 @@ class HttpClient:
             idle=KEEP_IDLE,
         )
 
-    async def _explain(self, command: Command, failure: Exception, timeout: float) -> NVRError:
+    async def _explain(
+        self, command: Command, failure: Exception, timeout: float, stages: set[str]
+    ) -> NVRError:
         doing = f"{command} at {self.address.url}"
         if (why := verification_error(failure)) is not None:
             shown = await tls.shown_fingerprint(self.address.host, self.address.port, timeout)
             return tls.mismatch(why, shown)
         if isinstance(failure, TimeoutError | httpcore.TimeoutException):
-            stage = (
+            reason = (
                 f"no connection within {min(CONNECT_TIMEOUT, timeout):g} s; is the address right,"
                 " and the recorder on?"
                 if isinstance(failure, httpcore.ConnectTimeout)
                 else f"no whole answer within {timeout:g} s"
             )
-            return ConnectionFailedError(f"{doing}: {stage}")
-        return failed(doing, failure)
+        else:
+            reason = why_failed(failure)
+        return ConnectionFailedError(f"{doing}: {reason}", sent="sent" in stages)
 
 
 async def _read_all(response: httpx.Response, command: Command, limit: int) -> bytes:

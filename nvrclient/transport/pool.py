@@ -58,6 +58,12 @@ class Pool(httpx.AsyncBaseTransport):
             extensions=dict(answer.extensions),  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
         )
 
+    async def drop_idle(self) -> None:
+        """Close the connections that nobody uses: a peer that went away without a word leaves them looking good."""
+        for connection in self._pool.connections:
+            if connection.is_idle():
+                await connection.aclose()
+
     async def aclose(self) -> None:
         """Close every connection."""
         await self._pool.aclose()

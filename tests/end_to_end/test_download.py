@@ -599,7 +599,8 @@ async def test_row_64_nothing_existing_is_overwritten_and_links_are_not_followed
 
 
 async def test_one_download_of_a_range_into_a_folder_at_a_time(tmp_path: Path) -> None:
-    recorder = recorder_of(downloads=DownloadReadings(file_size=1_000_000))
+    readings = DownloadReadings(file_size=1_000_000, bytes_per_second=2e6)
+    recorder = recorder_of(downloads=readings)
     async with session(recorder) as nvr:
         one = asyncio.ensure_future(nvr.camera(1).download(at(0), at(HOUR), tmp_path))
         while not list(tmp_path.glob("*.part")):
