@@ -12,6 +12,7 @@ import os
 import time
 import tracemalloc
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from nvrclient.commands.cameras import parse_cameras
 from nvrclient.commands.disks import parse_disks
 from nvrclient.commands.login import parse_uid
 from nvrclient.commands.logs import ERRORS, EVENTS, parse_log
+from nvrclient.container.download import DownloadReader
 from tests.end_to_end.foreign import ForeignRecorder, Query
 from tests.end_to_end.servers import reply
 from tests.secrets import PASSWORD
@@ -235,6 +237,64 @@ def test_row_10_any_body_gives_a_value_or_a_protocol_error(parser: str, body: by
         assert refusal.offset is not None
         assert len(refusal.head) <= 32
         assert str(refusal).isprintable()
+
+
+SIZE = 1 << (20 if LONG else 17)
+REPEATED = (
+    *(
+        b"name=UID ",
+        b'name="UID"\n',
+        b"UID ",
+        b"UID=",
+        b'"',
+        b'" ',
+        b'"1" ',
+        b'"1",',
+        b"\r ",
+        b"\n\t",
+    ),
+    *(
+        b'"1","2024/01/01 00:00:00","0","',
+        b'"x","GMT ',
+        b"ERROR_LOG_NO= ",
+        b"CAM_CONNECT_00",
+        b"A-1,",
+    ),
+    *(b"A-1,1GB(x)", b"Disk ", b" ", b"0"),
+)
+
+
+@pytest.mark.parametrize("parser", PARSERS)
+def test_row_10_a_large_body_of_anything_is_read_at_once(parser: str) -> None:
+    """What is tried again from each of its places would take minutes, in the event loop."""
+    for unit in REPEATED:
+        for begin in (
+            b"",
+            b"ERROR_LOG=",
+            b'EVENT_LOG="1","2024/01/01 00:00:00","0","',
+            b"\nA-1,1GB ",
+        ):
+            began = time.process_time()
+            with suppress(nvrclient.ProtocolError):
+                PARSERS[parser](begin + unit * (SIZE // len(unit)))
+            assert time.process_time() - began < 1.0, (begin, unit)
+
+
+@pytest.mark.parametrize("header", ["X-Temp-FileName", "X-Prev-Filename", "X-RecData-Satus"])
+def test_row_10_header_values_of_downloads_are_read_at_once(header: str) -> None:
+    """The same for a value as long as its line may be."""
+    for value in (
+        "a;" + " " * 7900 + ";;x",
+        "a" * 3900 + " " * 3900 + ";;",
+        "filename" + " =" * 3900,
+    ):
+        body = f"--b\r\n{header}: {value}\r\nContent-Length: 3\r\n\r\nabc\r\n--b--\r\n".encode()
+        began = time.process_time()
+        with suppress(nvrclient.NVRError):
+            reader = DownloadReader()
+            list(reader.feed(body))
+            list(reader.close())
+        assert time.process_time() - began < 2.0
 
 
 # Row 11

@@ -311,3 +311,27 @@ async def test_row_3_commands_at_once_share_a_nonce_that_goes_stale(uses: int | 
             assert sorted(counts) == list(range(1, len(counts) + 1))
         if uses is None:
             assert max(map(len, recorder.pairs.values())) >= commands - 100
+
+
+async def test_row_3_logins_that_meet_the_same_nonce_count_on() -> None:
+    """A nonce that lives for minutes is met by every login of a session: each answers it with the next count."""
+
+    class Recorder(ForeignRecorder):
+        def __init__(self) -> None:
+            super().__init__()
+            self.counts: list[int] = []
+
+        def right(self, authorization: str) -> bool:
+            found = re.search(r"\bnc=([0-9a-f]{8})", authorization)
+            assert found is not None
+            self.counts.append(int(found[1], 16))
+            return super().right(authorization) and self.counts.count(self.counts[-1]) == 1
+
+    async with Recorder() as recorder:
+        async with nvrclient.connect(recorder.url, "ADMIN", PASSWORD) as nvr:
+            streams = [await nvr.camera(1).live("h264", shared=False) for _ in range(3)]
+            for stream in streams:
+                await anext(stream)
+                await stream.aclose()
+        assert recorder.counts == [1, 2, 3]
+        assert recorder.wrong == 0
