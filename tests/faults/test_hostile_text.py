@@ -83,8 +83,12 @@ class Writer(ForeignRecorder):
             line = b"".join(bytes([c]) for c in raw if c not in b"\r\n\0")
             body = raw + b'<html>"' + raw
             if name == "httpdl":
-                head = b'X-Temp-FileName: filename = "' + line + b'"\r\nX-Prev-Filename: ' + line
-                body = b"--b\r\n" + head + b"\r\nContent-Length: 3\r\n\r\nabc\r\n--b--\r\n"
+                temporary = b'X-Temp-FileName: filename = "' + line + b'"\r\n'
+                finished = b"X-Prev-Filename: " + line + b"\r\n"
+                # A file that begins and ends under this name, or one that ends and never began.
+                heads = (temporary, finished) if len(self._text) % 2 else (temporary + finished,)
+                rest = b"Content-Length: 3\r\n\r\nabc\r\n"
+                body = b"".join(b"--b\r\n" + head + rest for head in heads) + b"--b--\r\n"
                 kind = b"multipart/x-mixed-replace; boundary=b"
             elif name == "push" and self._status == 200:
                 kind = b"multipart/x-mixed-replace; boundary=--myboundary"
@@ -137,6 +141,7 @@ def test_row_9_text_of_answers_is_escaped_where_it_is_shown() -> None:
     )
     @given(TEXT, st.sampled_from(sorted({*USES} - {"status"})), st.sampled_from([200, 404, 500]))
     @example(NASTY, "httpdl", 200)
+    @example(NASTY + "x", "httpdl", 200)
     @example(NASTY, "loglist", 200)
     @example(NASTY, "push", 200)
     @example(NASTY, "camera", 200)
