@@ -59,6 +59,9 @@ CONTROL_IDLE = 10.0
 MAX_DOWNLOADS = 2
 """Downloads at a time; recorders answer a third with status 3 (6.3.1)."""
 
+MAX_NEW_UIDS = 2
+"""UIDs issued for one command and gone before it, after which the recorder refuses the command, not the UID."""
+
 MAX_STARTS = 4
 """STARTs under way at once: a recorder is not run over when all its streams come back."""
 
@@ -412,14 +415,17 @@ class Connection(Wire):
     # Commands
 
     async def command(self, command: Callable[[Uid], Command], *, once: bool = False) -> Reply:
-        """Send a command under any UID of the session, with one more login if that one is gone.
+        """Send a command under any UID of the session, with a login if all it held are gone.
 
         `once`: whatever happens to it, on a connection of its own, which no recorder has closed in the meantime.
         """
         shown = command(Uid(""))
-        for _ in range(2):
+        until = self.stats.logins + MAX_NEW_UIDS
+        while True:
             slot = self._table.any()
             if slot is None:
+                if self.stats.logins >= until:
+                    break
                 slot = await self._lease(self._table.any, lambda _slot: None, str(shown))
             try:
                 return await self.ask(

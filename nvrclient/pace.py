@@ -43,7 +43,10 @@ class Pace:
                 if asked_at is not None:
                     await asyncio.sleep(max(0.0, asked_at + self._interval - self._loop.time()))
                 self._asked_at[kind] = self._loop.time()
-                return await ask()
+                try:
+                    return await ask()
+                finally:  # a login may have come first: only now is it known to have gone out
+                    self._asked_at[kind] = self._loop.time()
 
             oldest = self._loop.time() - self._interval
             for old in [key for key, when in self._asked_at.items() if when < oldest]:
@@ -55,15 +58,16 @@ class Pace:
 
     async def start(self, uid_number: int, camera: int, comp: str) -> None:
         """Wait until a START of this UID, camera and COMP may be sent."""
-        key = (uid_number, camera, comp)
         now = self._loop.time()
-        last = self._started.get(key)
-        at = now if last is None else max(now, last + self._interval)
-        self._started[key] = at
         for old in [key for key, when in self._started.items() if when < now - KEPT]:
             del self._started[old]
-        if at > now:
-            await asyncio.sleep(at - now)
+        last = self._started.get((uid_number, camera, comp))
+        if last is not None:
+            await asyncio.sleep(last + self._interval - now)
+
+    def started(self, uid_number: int, camera: int, comp: str) -> None:
+        """It goes out now."""
+        self._started[uid_number, camera, comp] = self._loop.time()
 
     async def control(self, uid_number: int) -> Callable[[], None]:
         """Wait until a command of camera control may be sent on this UID, whatever the camera: first come, first served.

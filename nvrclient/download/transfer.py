@@ -12,7 +12,7 @@ from nvrclient.answers import check
 from nvrclient.commands import download as commands
 from nvrclient.commands.command import Uid
 from nvrclient.commands.download import Request
-from nvrclient.connection import Connection
+from nvrclient.connection import MAX_NEW_UIDS, Connection
 from nvrclient.container.download import DownloadReader, FileEvent, Refused, refusal
 from nvrclient.download.stall import StallClock
 from nvrclient.errors import (
@@ -119,23 +119,21 @@ class Transfer:
         preparing = PREPARING * self._connection.options.stall_timeout
         self._reader, self._clock = DownloadReader(), StallClock(preparing)
         self._events.clear()
-        for _ in range(2):
+        until = self._connection.stats.logins + MAX_NEW_UIDS
+        while self._body is None:
             self._slot = await self._connection.lease_download()
             try:
-                self._body = body = await self._connection.stream(
-                    command, self._slot, timeout=preparing
-                )
+                self._body = await self._connection.stream(command, self._slot, timeout=preparing)
             except UidGoneError:
                 self._connection.release_download(self._slot)
                 self._slot = None
-                continue
-            break
-        else:
-            raise CommandError(
-                f"{self.request}: the recorder refuses a UID that it has just issued (HTTP 401)",
-                command="httpdl.cgi",
-                status=401,
-            )
+                if self._connection.stats.logins >= until:
+                    raise CommandError(
+                        f"{self.request}: the recorder refuses UIDs that it has just issued (HTTP 401)",
+                        command="httpdl.cgi",
+                        status=401,
+                    ) from None
+        body = self._body
         check(command(Uid("")), body)
         if status := refusal({name: values[0] for name, values in body.headers.items()}):
             self._refused(Refused(status))  # an answer without parts may say so in its own headers

@@ -240,6 +240,7 @@ class Feed(ABC):
         """Send one START and keep the account of what STOP is owed for: from sending it until it is refused."""
         if comp not in self._asked:
             self._asked.append(comp)
+        self._connection.pace.started(self._slot.number, self._camera, comp)
         command = live.start(self._slot.uid, self._camera, comp, self._port(comp))
         accepted = True  # until told otherwise: who knows
         try:
@@ -354,6 +355,8 @@ class HttpFeed(Feed):
             now = loop.time()
             for part in parts.feed(piece) if piece else parts.close():
                 demuxer.push_part(part.headers.get("content-type", ""), part.body, now)
+                if demuxer.items and (waited := self._arrived()) is not None:
+                    await waited
             if parts.desyncs + parts.bad_parts + parts.oversize != bad:
                 demuxer.malformed_parts -= bad
                 bad = parts.desyncs + parts.bad_parts + parts.oversize

@@ -17,12 +17,7 @@ import anyio
 
 from nvrclient.codec.demuxer import Demuxer
 from nvrclient.connection import Connection
-from nvrclient.errors import (
-    NVRError,
-    SessionLimitError,
-    StreamEndedError,
-    StreamStalledError,
-)
+from nvrclient.errors import NVRError, SessionLimitError, StreamEndedError, StreamStalledError
 from nvrclient.frames import AudioFrame, Codec, StreamItem, VideoFrame
 from nvrclient.live.buffer import FrameBuffer
 from nvrclient.live.feed import Feed, HttpFeed, UdpFeed
@@ -215,13 +210,15 @@ class LiveSource:
         backoff = FIRST_BACKOFF
         while True:
             transport, codec = tries[at]
-            frames = self.demuxer.video.frames
+            frames, logins = self.demuxer.video.frames, self._connection.stats.logins
             error: NVRError
             try:
                 await self._once(transport, codec)
                 raise AssertionError("a stream ends by an exception")
             except UidGoneError:
-                uids_gone += 1
+                uids_gone += (
+                    self._connection.stats.logins > logins
+                )  # others died with what was before
                 error = StreamEndedError(
                     f"live camera {self.wanted.camera}: the recorder no longer knows the stream's"
                     " UID; it was restarted, or sixteen others were issued since"

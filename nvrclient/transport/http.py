@@ -420,10 +420,10 @@ class HttpClient:
             return tls.mismatch(why, shown)
         if isinstance(failure, TimeoutError | httpcore.TimeoutException):
             reason = (
-                f"no connection within {min(CONNECT_TIMEOUT, timeout):g} s; is the address right,"
+                f"no connection within {min(CONNECT_TIMEOUT, timeout):.3g} s; is the address right,"
                 " and the recorder on?"
                 if isinstance(failure, httpcore.ConnectTimeout)
-                else f"no whole answer within {timeout:g} s"
+                else f"no whole answer within {timeout:.3g} s"
             )
         else:
             reason = why_failed(failure)
