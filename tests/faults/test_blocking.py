@@ -1,4 +1,4 @@
-"""The event loop waits for nothing that can take long (FAULTS row 77).
+"""The event loop waits for nothing that can take long (docs/faults.md, row 77).
 
 Times are for benchmarks: an idle machine is needed. Here it is what is called in the loop's own thread that counts:
 files, name resolution, TLS contexts, sleeping, processes. And input that would take a parser long takes it no longer

@@ -1,4 +1,4 @@
-"""Text from the network is shown escaped, wherever it is shown (FAULTS row 9).
+"""Text from the network is shown escaped, wherever it is shown (docs/faults.md, row 9).
 
 A recorder puts control characters, terminal sequences, text that runs backwards and line breaks where text can
 stand. Data fields hold it as it came; messages, reprs and log records are one printable line each. The long form

@@ -1,4 +1,4 @@
-"""Passwords that are wrong, challenges that are odd, nonces that go stale (FAULTS rows 1 to 3), end to end.
+"""Passwords that are wrong, challenges that are odd, nonces that go stale (docs/faults.md, rows 1 to 3), end to end.
 
 The long form runs 24 hours instead of two and sends 10,000 commands:
 NVRCLIENT_LONG=1 python -m pytest -n0 tests/faults/test_login.py

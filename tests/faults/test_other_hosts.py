@@ -1,4 +1,4 @@
-"""Nothing goes to another host than the one the caller named (FAULTS rows 5 and 8)."""
+"""Nothing goes to another host than the one the caller named (docs/faults.md, rows 5 and 8)."""
 
 from __future__ import annotations
 

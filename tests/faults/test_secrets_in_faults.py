@@ -1,4 +1,4 @@
-"""Nothing secret leaves, whatever goes wrong (FAULTS row 4).
+"""Nothing secret leaves, whatever goes wrong (docs/faults.md, row 4).
 
 Every fault here is met with sentinel secrets. Searched are log records of every library at DEBUG, messages, chains,
 notes and the local variables of the library's frames in tracebacks, pickles, reprs, counters, warnings, and what a

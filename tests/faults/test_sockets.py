@@ -1,4 +1,4 @@
-"""What kernel and strangers do to RTP over UDP, on real sockets and through the public API (FAULTS rows 31 to 36).
+"""What kernel and strangers do to RTP over UDP, on real sockets and through the public API (docs/faults.md, rows 31 to 36).
 
 The long form is attacked for a minute: NVRCLIENT_LONG=1 python -m pytest -n0 tests/faults/test_sockets.py
 """

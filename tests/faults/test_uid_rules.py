@@ -1,4 +1,4 @@
-"""What may share a UID, and what gets one of its own (FAULTS row 17): against a recorder that notes every broken rule.
+"""What may share a UID, and what gets one of its own (docs/faults.md, row 17): against a recorder that notes every broken rule.
 
 The long form tries a thousand times as many orders:
 NVRCLIENT_LONG=1 python -m pytest -n0 tests/faults/test_uid_rules.py --timeout 3600
