@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
@@ -127,6 +128,42 @@ def test_row_13_one_of_two_uids_is_lost() -> None:
     run_simulated(scenario())
 
 
+@pytest.mark.parametrize("uids", [1, 2, 3, 8])
+@pytest.mark.parametrize("what", ["error log", "move", "live", "playback", "download"])
+def test_row_13_commands_after_all_uids_are_lost(uids: int, what: str) -> None:
+    """One login, whatever is asked first, however many UIDs the session held."""
+
+    async def scenario() -> None:
+        recorder = light_recorder(2)
+        async with watching(recorder, max_uids=16) as nvr:
+            streams = [
+                await nvr.camera(1).live("h264", transport="udp", shared=False) for _ in range(uids)
+            ]
+            await asyncio.sleep(1)
+            assert len(recorder.uids) == uids
+            recorder.faults.forget_uids()
+            now = datetime.fromtimestamp(simulated_clock().wall(), UTC) - timedelta(minutes=30)
+            if what == "error log":
+                await nvr.error_log()
+            elif what == "move":
+                await nvr.camera(1).move(pan=1)
+            elif what == "live":
+                async with nvr.camera(2).live("h265") as stream:
+                    await anext(stream)
+            elif what == "playback":
+                async with nvr.camera(2).playback(now) as playback:
+                    await anext(aiter(playback))
+            else:
+                async with nvr.camera(2).open_download(now, now + timedelta(minutes=1)) as files:
+                    await anext(aiter(files))
+            await asyncio.sleep(20)
+            assert {stream.state for stream in streams} == {"live"}
+            for stream in streams:
+                await stream.aclose()
+
+    run_simulated(scenario(), debug=False)
+
+
 # Again and again
 
 
@@ -170,5 +207,21 @@ def test_row_14_the_caller_is_told() -> None:
             assert "dropped 3 UIDs" in str(e.value)
             assert clock.time() - began <= 60
             recorder.faults.heal()
+
+    run_simulated(scenario())
+
+
+def test_row_14_information_is_asked_for_every_three_seconds_also_behind_a_login() -> None:
+    """A command that waited for a login counts from when it was sent."""
+
+    async def scenario() -> None:
+        recorder = light_recorder(1)
+        async with watching(recorder) as nvr:
+            for _ in range(2):
+                recorder.faults.forget_uids()
+                await nvr.camera(1).move(pan=1)
+            recorder.faults.forget_uids()
+            await nvr.error_log()
+            await nvr.error_log()
 
     run_simulated(scenario())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from contextlib import suppress
 from itertools import pairwise
 
 import pytest
 
 import nvrclient
-from nvrclient.simulator import SimulatedRecorder
+from nvrclient.simulator import AnswerFault, SimulatedRecorder
 from tests.clock import run_simulated, simulated_clock
 from tests.end_to_end.test_live_video import watching
 from tests.recovery.viewer import light_recorder, until_live, viewing
@@ -108,6 +109,58 @@ def test_row_24_a_hundred_that_come_and_go_share_one() -> None:
             push = [request for request in recorder.requests if request.cgi == "push.cgi"]
             assert clock.time() - began <= 1.2
             assert len(push) == 2, "one START, one STOP"
+
+    run_simulated(scenario())
+
+
+def test_row_24_starts_three_seconds_apart_also_where_they_wait_for_each_other() -> None:
+    """No more than four are in flight: one that waited for that, and was refused, is not sent again sooner."""
+
+    async def scenario() -> None:
+        recorder = light_recorder(16)
+        async with watching(recorder) as nvr, viewing(nvr, 16) as viewers:
+            await until_live(viewers, 10)
+            for camera in range(1, 17):
+                if camera % 4:
+                    recorder.faults.slow_starts(4.0, camera)
+                else:
+                    recorder.faults.refuse_starts(204, camera, count=3)
+            recorder.requests.clear()
+            recorder.faults.forget_uids()
+            await asyncio.sleep(90)
+            starts = defaultdict(list)
+            for request in recorder.requests:
+                if ("CMD", "START") in request.params and request.fault is AnswerFault.STATUS:
+                    starts[dict(request.params)["CAM"]].append(request.time)
+            assert len(starts) == 4
+            assert min(b - a for times in starts.values() for a, b in pairwise(times)) > 2.999
+            recorder.faults.heal()
+            await until_live(viewers, 60)
+
+    run_simulated(scenario(), debug=False)
+
+
+@pytest.mark.parametrize("tls", [True, False])
+def test_row_7_a_start_that_never_went_out_is_not_stopped(tls: bool) -> None:
+    """No connection was made for it: there is nothing to STOP (the simulated recorder notes one as a broken rule)."""
+
+    async def scenario() -> None:
+        recorder = light_recorder(1, tls=tls)
+        clock = simulated_clock()
+        async with watching(recorder) as nvr:
+            stalled = recorder.faults.stall_connections() if tls else None
+            if not tls:
+                recorder._server.refuse()
+            began = clock.time()
+            with pytest.raises(nvrclient.ConnectionFailedError):
+                await nvr.camera(1).live("h264")
+            assert clock.time() - began <= 10.1
+            if stalled is not None:
+                stalled.heal()
+            else:
+                await recorder._server.accept_again()
+            async with nvr.camera(1).live("h264") as stream:
+                await anext(stream)
 
     run_simulated(scenario())
 
