@@ -82,7 +82,7 @@ class Demuxer:
     def push_packet(self, data: bytes, now: float) -> int | None:
         """Take one RTP packet: a datagram, or the body of an application/octet-stream part.
 
-        Returns its payload type if it can be read and belongs to a track, else None.
+        Returns its payload type if it can be read and is of the sender that its track follows, else None.
         """
         self._packets += 1
         self._bytes += len(data)
@@ -95,13 +95,15 @@ class Demuxer:
                 self._malformed += 1
             return None
         if packet.payload_type in video.PAYLOAD_TYPES:
+            reorder = self.video.reorder
             self.video.push(packet, now)
         elif packet.payload_type == audio.PAYLOAD_TYPE:
+            reorder = self.audio.reorder
             self.audio.push(packet, now)
         else:
             self._ignore("payload type")
             return None
-        return packet.payload_type
+        return packet.payload_type if reorder.follows(packet) else None
 
     def push_part(self, content_type: str, body: bytes, now: float) -> None:
         """Take one part of a multipart response, by its Content-Type wherever it comes."""

@@ -17,7 +17,6 @@ from functools import partial
 import anyio
 
 from nvrclient.answers import check, retry_after
-from nvrclient.codec.audio import PAYLOAD_TYPE as AUDIO_PAYLOAD_TYPE
 from nvrclient.codec.demuxer import Demuxer
 from nvrclient.commands import live
 from nvrclient.commands.command import Command, Uid
@@ -52,6 +51,9 @@ MAX_WAIT = 8.0
 
 HEAD_TIME = 1.0
 """Seconds to wait for the first bytes of an answer that does not say that it is a stream."""
+
+PROVED = 2
+"""Pictures, or pieces of audio, that a sender has brought before its socket hears nobody else."""
 
 FIRST_AUDIO_WAIT, MAX_AUDIO_WAIT = 3.0, 30.0
 """Seconds before audio that was refused or has ended is asked for again, doubled each time."""
@@ -391,6 +393,8 @@ class UdpFeed(Feed):
         super().__init__(connection, slot, camera, codec, demuxer, arrived, patient=patient)
         self.receivers: dict[str, RtpReceiver] = {}
         self._heard_on: dict[str, set[int]] = {}  # payload types, by COMP of the socket
+        self._pictures_before = demuxer.video.frames
+        self._audio_before = demuxer.audio.received
 
     async def start(self) -> None:
         """Take a port, then send START as `Feed.start` says."""
@@ -460,13 +464,15 @@ class UdpFeed(Feed):
         self._arrived()
 
     def _may_lock(self, comp: str) -> bool:
+        """Whether whoever sends to this socket has proved to be the recorder: one packet may be anybody's."""
         here = self._heard_on[comp]
-        if not here:
+        pictures = self._demuxer.video.frames - self._pictures_before
+        if not here or (pictures < PROVED and comp == self._video):
             return False
         if not self.wants_audio:
             return True
-        audio_heard = any(AUDIO_PAYLOAD_TYPE in heard for heard in self._heard_on.values())
-        return audio_heard and len(here) == 1
+        heard = self._demuxer.audio.received - self._audio_before
+        return heard >= PROVED and len(here) == 1
 
 
 def _always(command: Command) -> Callable[[Uid], Command]:

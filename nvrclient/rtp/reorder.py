@@ -82,6 +82,10 @@ class Reorder:
         """When `flush` has something to do: the monotonic time at which the gap at hand is given up."""
         return self._gap_since + MAX_WAIT if self._waiting else None
 
+    def follows(self, packet: RtpPacket) -> bool:
+        """Whether it is of the sender whose packets are given, as far as its SSRC tells."""
+        return self._sender == packet.payload_type << 32 | packet.ssrc
+
     def push(self, packet: RtpPacket, now: float) -> list[RtpPacket]:
         """Take one packet as it came, at monotonic time `now`; return those that are due."""
         sequence_number = packet.sequence_number
