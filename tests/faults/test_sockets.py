@@ -325,6 +325,26 @@ async def test_row_36_a_firewall_is_named_in_the_hint() -> None:
             assert time.monotonic() - began < 1.5
 
 
+async def test_row_31_one_forged_packet_before_the_first_does_not_take_the_stream() -> None:
+    """From the recorder's address, another port: whoever brings no picture does not get the socket."""
+
+    class Forged(ForeignRecorder):
+        async def send_video(self, query: Query) -> None:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as forger:
+                forger.bind(("127.0.0.1", 0))
+                packet = next(packets(self.clip, ssrc=666))[0]
+                forger.sendto(packet, ("127.0.0.1", int(query["PORT"])))
+                await asyncio.sleep(0.1)
+            await super().send_video(query)
+
+    async with Forged() as recorder:
+        async with nvrclient.connect(recorder.url, "ADMIN", PASSWORD, stall_timeout=1.0) as nvr:
+            async with nvr.camera(1).live("h264", transport="udp") as stream:
+                await take(stream, 5)
+                assert receiver_of(stream).locked
+                assert stream.stats.reconnects == 0
+
+
 async def test_row_36_the_receiver_outlives_what_icmp_says() -> None:
     """A locked socket that hears of a closed port goes on when packets come again."""
     recorder = SimulatedRecorder(cameras=1, password=PASSWORD, pace=8.0)
