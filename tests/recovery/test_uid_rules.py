@@ -26,8 +26,9 @@ from hypothesis.stateful import (
 
 from nvrclient import Download, LiveStream, NVRError, Playback, Session, SessionLimitError
 from nvrclient.simulator import AnswerFault, Readings, SimulatedRecorder, Uid, light_cameras
-from tests.clock import SimulatedClockLoop
-from tests.recovery.viewer import codec_of, connect
+from tests.clock import SimulatedClockLoop, run_simulated
+from tests.end_to_end.test_live_video import watching
+from tests.recovery.viewer import codec_of, connect, light_recorder, viewing
 from tests.secrets import PASSWORD
 
 LONG = bool(os.environ.get("NVRCLIENT_LONG"))
@@ -305,3 +306,32 @@ def test_row_17_no_rule_of_uids_is_broken_whatever_a_caller_does() -> None:
         phases=list(Phase) if LONG else [Phase.generate],  # to shrink one takes minutes
     )
     run_state_machine_as_test(UidRules, settings=how)
+
+
+def test_row_17_as_few_uids_as_possible_and_given_back() -> None:
+    """Forty cameras take three; playback and download one each, a second stream of a camera none; what is left is one."""
+
+    async def scenario() -> None:
+        recorder = light_recorder(CAMERAS)
+        async with watching(recorder, channels=CAMERAS) as nvr:
+            async with viewing(nvr, CAMERAS, "http"):
+                assert sorted(len(carries(uid)) for uid in recorder.uids) == [8, 16, 16]
+                begin = datetime.fromtimestamp(recorder._clock(), UTC) - timedelta(minutes=30)
+                async with (
+                    nvr.playback([1, 2], begin) as playback,
+                    nvr.camera(1).open_download(begin, begin + timedelta(minutes=1)) as download,
+                    nvr.camera(1).live("h264", shared=False),
+                ):
+                    await anext(aiter(playback))
+                    await anext(aiter(download))
+                    await nvr.camera(40).move(pan=1)
+                    # The second stream of camera 1 goes where camera 1 is not yet: no UID more.
+                    assert len(recorder.uids) == 5
+                await asyncio.sleep(1)
+                assert len(recorder.uids) == 3
+            await asyncio.sleep(IDLE)
+            assert len(recorder.uids) == 1
+            assert nvr.stats.uids == 1
+        assert recorder.uids == ()
+
+    run_simulated(scenario(), debug=False)
