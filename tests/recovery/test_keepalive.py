@@ -33,7 +33,8 @@ class Line:
         self.takes = takes
         self.answer = answer
         self.reach = Reach()
-        self.keeper = KeepAlive("UID #1", interval, self.reach, self._send)
+        self.alive_at = 1e9  # its streams bring pictures
+        self.keeper = KeepAlive("UID #1", interval, self.reach, self._send, lambda: self.alive_at)
         self.task = asyncio.create_task(self.keeper.run())
 
     async def _send(self) -> None:
@@ -72,7 +73,7 @@ def test_row_22_every_five_seconds_after_a_failure() -> None:
     run_simulated(scenario())
 
 
-def test_row_22_only_a_401_ends_it() -> None:
+def test_row_22_nothing_but_a_401_ends_it_while_it_shows_life() -> None:
     async def scenario() -> None:
         answers = [LOST, ProtocolError("garbage", reading="x", offset=0, head=b""), LOST]
         line = Line(lambda number: [*answers, *[LOST] * 100, UidGoneError()][number - 1])
@@ -82,6 +83,23 @@ def test_row_22_only_a_401_ends_it() -> None:
         assert line.task.done()
         line.task.result()
         assert line.keeper.failed == 103
+
+    run_simulated(scenario())
+
+
+@pytest.mark.parametrize(
+    ("error", "last"),
+    [(ProtocolError("a login page", reading="x", offset=0, head=b""), 90.0), (LOST, 180.0)],
+)
+def test_row_22_without_life_a_refusal_ends_it_at_90_s_and_silence_at_twice_that(
+    error: Exception, last: float
+) -> None:
+    async def scenario() -> None:
+        line = Line(lambda _number: error)
+        line.alive_at = simulated_clock().time()
+        await asyncio.sleep(300)
+        assert line.task.done()
+        assert line.times[-1] == last
 
     run_simulated(scenario())
 
