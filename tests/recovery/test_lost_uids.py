@@ -139,7 +139,7 @@ def test_row_13_commands_after_all_uids_are_lost(uids: int, what: str) -> None:
             streams = [
                 await nvr.camera(1).live("h264", transport="udp", shared=False) for _ in range(uids)
             ]
-            await asyncio.sleep(1)
+            await asyncio.sleep(6)  # they have lived: they are replaced at once
             assert len(recorder.uids) == uids
             recorder.faults.forget_uids()
             now = datetime.fromtimestamp(simulated_clock().wall(), UTC) - timedelta(minutes=30)
