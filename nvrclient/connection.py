@@ -315,10 +315,21 @@ class Connection(Wire):
         if slot in self._table:
             logger.info("UID #%d is gone; cameras %s", slot.number, sorted(slot.cameras))
             self._forget(slot)
-            self._logins.lost(self.loop.time() - slot.issued_at)
+            lived = self.loop.time() - slot.issued_at
+            self._logins.lost(lived, replaced=slot.replaces)
             self.count(uids_lost=1)
             for watcher in tuple(slot.watchers):
                 watcher(error)
+
+    def suspect(self, slot: UidSlot, since: float) -> None:
+        """A command of a UID was refused after monotonic time `since`, when all that ran on it broke off.
+
+        Recorders that forget a UID may answer its commands by anything: it is given back, and another taken, unless
+        it was issued since or has brought pictures.
+        """
+        if slot.pictures_at < since and slot in self._table:
+            self.lose(slot)
+            self.spawn(self._log_out(slot), f"logout UID #{slot.number}")
 
     def _forget(self, slot: UidSlot) -> None:
         self._table.remove(slot)
@@ -359,18 +370,33 @@ class Connection(Wire):
                 uid = await log_in(self.client, self._credentials, self.options.timeout)
             except NVRError as error:
                 now = self.loop.time()
-                unclear = isinstance(error, ConnectionFailedError | ProtocolError)
-                if isinstance(error, SessionLimitError):
+                if not isinstance(error, ConnectionFailedError):  # `reach` paces those
                     self._logins.refused(now)
-                elif unclear and self._credentials.sent > sent:
+                unclear = isinstance(error, ConnectionFailedError | ProtocolError)
+                if unclear and self._credentials.sent > sent:
                     self._table.abandon(now)  # perhaps a UID was issued
                 raise
             self._logins.issued(self.loop.time())
+            self._make_room_for(uid, again=again)
             slot = self._table.add(uid, self.loop.time())
+            slot.replaces = again
             self._keep(slot)
             self.count(logins=1, relogins=int(again))
             self.stats = replace(self.stats, uids=len(self._table))
             return slot
+
+    def _make_room_for(self, uid: Uid, *, again: bool) -> None:
+        """See to it that no UID is held twice: a recorder that was restarted begins to count anew."""
+        held = next((slot for slot in self._table if slot.uid == uid), None)
+        if held is None:
+            return
+        if not again:
+            raise SessionLimitError(
+                "login: the recorder issued a UID that this session holds already; it seems to have no"
+                " other for this user or address",
+                retry_after=None,
+            )
+        self.lose(held)
 
     async def _log_out(self, slot: UidSlot) -> None:
         self._forget(slot)
@@ -398,11 +424,12 @@ class Connection(Wire):
         async def run() -> None:
             try:
                 await keeper.run()
+                self.lose(slot)
             except Exception as bug:  # noqa: BLE001  nobody awaits this task: its streams tell
                 self._table.abandon(slot.last_contact)
                 self.lose(slot, told(f"keep-alive of {name}", bug))
 
-        keeper = KeepAlive(name, self.options.keepalive, self.reach, send)
+        keeper = KeepAlive(name, self.options.keepalive, self.reach, send, lambda: slot.alive_at)
         self._keepers[slot] = keeper, self.spawn(run(), f"keep-alive {name}")
 
     def _slept(self, seconds: float) -> None:

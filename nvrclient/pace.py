@@ -117,8 +117,12 @@ class _ControlTurns:
 RELOGIN_INTERVAL = 5.0
 """Seconds between logins for UIDs that are lost again and again; one that had lived so long is replaced at once."""
 
+SETTLED, YOUNG = 60.0, 2
+"""Seconds after which a UID is no longer young; past so many in a row that replace lost ones and are lost young, the
+interval doubles up to `MAX_REFUSAL`: clients that throw each other out must not do it at every turn."""
+
 FIRST_REFUSAL, MAX_REFUSAL = 5.0, 15.0
-"""Seconds to the next login in the background after the recorder had no UID free, doubled each time."""
+"""Seconds to the next login in the background after one was refused, doubled each time."""
 
 
 class LoginPace:
@@ -127,12 +131,19 @@ class LoginPace:
     def __init__(self) -> None:
         self._again = False  # UIDs were lost since the last login
         self._owed = 0  # logins that may go out at once: UIDs lost that had lived
+        self._young = (
+            0  # UIDs in a row that replaced lost ones and were lost before they had settled
+        )
         self._last: float | None = None  # when UIDs lost were last replaced
         self._refusals = 0
         self._refused_until = 0.0
 
-    def lost(self, lived: float) -> None:
-        """A UID was lost that had lived for so many seconds."""
+    def lost(self, lived: float, *, replaced: bool = False) -> None:
+        """A UID was lost that had lived for so many seconds; `replaced`: it stood in for one that was lost before."""
+        if lived >= SETTLED:
+            self._young = 0
+        else:
+            self._young += replaced
         self._again = True
         if lived >= RELOGIN_INTERVAL:
             self._owed += 1
@@ -140,8 +151,12 @@ class LoginPace:
     def wait(self, now: float, *, patient: bool) -> float:
         """Return the seconds until a login may go out; whoever is not `patient` would rather be refused."""
         at = self._refused_until if patient else now
-        if self._again and not self._owed and self._last is not None:
-            at = max(at, self._last + RELOGIN_INTERVAL)
+        if self._again and self._last is not None:
+            if self._young > YOUNG:
+                doubled = RELOGIN_INTERVAL * 2.0 ** min(self._young - YOUNG, 8)
+                at = max(at, self._last + min(doubled, MAX_REFUSAL))
+            elif not self._owed:
+                at = max(at, self._last + RELOGIN_INTERVAL)
         return at - now
 
     def begin(self, now: float) -> bool:
@@ -158,7 +173,7 @@ class LoginPace:
         self._refused_until = now
 
     def refused(self, now: float) -> None:
-        """The recorder had none free."""
+        """The recorder had none free, or answered what makes no sense."""
         wait = min(FIRST_REFUSAL * 2.0**self._refusals, MAX_REFUSAL)
         self._refused_until = now + wait * random.uniform(0.8, 1.0)  # noqa: S311  jitter
         self._refusals += wait < MAX_REFUSAL

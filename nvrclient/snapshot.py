@@ -194,6 +194,9 @@ def _no_picture(camera: int, failures: dict[Codec, NVRError]) -> NVRError:
     for error in failures.values():
         if not isinstance(error, StreamStalledError | StreamEndedError | UnsupportedMediaError):
             return error
+    ended = [error for error in failures.values() if isinstance(error, StreamEndedError)]
+    if len(ended) == len(failures):
+        return ended[-1]
     tried = "; ".join(f"{codec}: {error}" for codec, error in failures.items())
     return UnsupportedMediaError(
         f"snapshot of camera {camera}: no picture with any codec; is it connected, and may this user watch"

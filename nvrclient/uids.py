@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 from nvrclient.commands.command import Uid
@@ -38,11 +39,11 @@ class UidSlot:
     """One UID of ours and what it is used for.
 
     ``number`` names it in logs, where the UID itself never stands. ``fresh`` until a command with it succeeded; ``gone``
-    once it is no longer ours;
+    once it is no longer ours; ``replaces``: it was asked for because another was lost; ``pictures_at`` is when one of its streams last brought a picture;
     ``set_up`` once it was made a UID of live streams, ``plays`` while a playback moves it, ``downloads`` while a download
     has it. ``controls`` counts the
     commands of camera control under way on it, ``controlled_at`` is when the last one ended. ``unstopped`` holds, by
-    camera, the COMP and port of streams whose STOP was not answered. `watchers` are called when it is lost, with the
+    camera, the COMP and port of streams whose STOP was not answered, ``refused_stops`` how often it was refused for now. `watchers` are called when it is lost, with the
     error that its users end with where it cannot be replaced.
     """
 
@@ -56,7 +57,10 @@ class UidSlot:
         "issued_at",
         "last_contact",
         "number",
+        "pictures_at",
         "plays",
+        "refused_stops",
+        "replaces",
         "set_up",
         "uid",
         "unstopped",
@@ -68,8 +72,10 @@ class UidSlot:
         self.number = number
         self.issued_at = now
         self.last_contact = now
+        self.pictures_at = now
         self.fresh = True
         self.gone = False
+        self.replaces = False
         self.set_up = False
         self.plays = False
         self.downloads = False
@@ -77,6 +83,7 @@ class UidSlot:
         self.controlled_at = now
         self.cameras: set[int] = set()
         self.unstopped: dict[int, list[tuple[str, int | None]]] = {}
+        self.refused_stops: Counter[int] = Counter()
         self.watchers: set[Callable[[NVRError | None], None]] = set()
 
     def __repr__(self) -> str:
@@ -84,6 +91,11 @@ class UidSlot:
         if self.is_taken:
             use = "playback" if self.plays else "download"
         return f"<UID #{self.number}, {use}>"
+
+    @property
+    def alive_at(self) -> float:
+        """When the recorder last showed that it knows the UID."""
+        return max(self.last_contact, self.pictures_at)
 
     @property
     def is_taken(self) -> bool:

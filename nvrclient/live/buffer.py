@@ -67,6 +67,8 @@ class FrameBuffer:
         if self._ended:
             return
         if isinstance(item, Discontinuity):
+            if item.reason == "reconnect" and self._video_base is self._audio_base is None:
+                return  # nothing is missing before the first frame
             self._push_discontinuity(item)
         elif isinstance(item, VideoFrame):
             self.pushed += 1

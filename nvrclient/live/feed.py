@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext, suppress
 from functools import partial
+from typing import TypeAlias
 
 import anyio
 
@@ -33,7 +34,6 @@ from nvrclient.errors import (
 )
 from nvrclient.frames import Codec
 from nvrclient.live.wanted import Transport
-from nvrclient.reach import STARTING_UP
 from nvrclient.transport.http import Body
 from nvrclient.transport.udp import RtpReceiver
 from nvrclient.uids import UidGoneError, UidSlot
@@ -42,6 +42,12 @@ logger = logging.getLogger("nvrclient.live")
 
 START_TRIES = 5
 """STARTs sent before a recorder that answers 204 (refused for now) counts as refusing."""
+
+STOP_TRIES = 3
+"""STOPs that may be refused before START goes out all the same: perhaps there is nothing to stop."""
+
+TOO_MANY, SERVER_ERROR = 429, 500
+"""HTTP statuses that say nothing of what was asked for; those from the second on."""
 
 REFUSED_FOR_NOW = 204
 """The status of that answer."""
@@ -59,6 +65,10 @@ FIRST_AUDIO_WAIT, MAX_AUDIO_WAIT = 3.0, 30.0
 """Seconds before audio that was refused or has ended is asked for again, doubled each time."""
 
 
+Space: TypeAlias = Callable[[], Awaitable[None]]
+"""Waits until a consumer who holds the stream up has room again."""
+
+
 class Feed(ABC):
     """`start` it, `run` it until it ends (and `hear` beside it for audio), `stop` and `aclose` it, always."""
 
@@ -71,7 +81,7 @@ class Feed(ABC):
         camera: int,
         codec: Codec,
         demuxer: Demuxer,
-        arrived: Callable[[], Awaitable[None] | None],
+        arrived: Callable[[], Space | None],
         *,
         patient: bool = False,
     ) -> None:
@@ -167,14 +177,21 @@ class Feed(ABC):
         """Send the STOPs that are owed for this camera. Raises UidGoneError, ConnectionFailedError and SessionLimitError."""
         owed = self._slot.unstopped.get(self._camera, [])
         while owed:
-            await self._stop(*owed[0])
+            try:
+                await self._stop(*owed[0])
+            except (SessionLimitError, RecorderBusyError, CommandError):
+                self._slot.refused_stops[self._camera] += 1
+                doubted = self._connection.reach.is_doubted
+                if doubted or self._slot.refused_stops[self._camera] < STOP_TRIES:
+                    raise
             del owed[0]
         self._slot.unstopped.pop(self._camera, None)
+        self._slot.refused_stops.pop(self._camera, None)
 
     async def _stop(self, comp: str, port: int | None) -> None:
         for command in live.stop(self._slot.uid, self._camera, comp, port):
             reply = await self._connection.ask(_always(command), self._slot)
-            if reply.status == STARTING_UP:
+            if reply.status == TOO_MANY or reply.status >= SERVER_ERROR:
                 check(command, reply)
             if reply.status < 400:
                 return
@@ -277,7 +294,7 @@ class HttpFeed(Feed):
         camera: int,
         codec: Codec,
         demuxer: Demuxer,
-        arrived: Callable[[], Awaitable[None] | None],
+        arrived: Callable[[], Space | None],
         *,
         patient: bool = False,
     ) -> None:
@@ -357,15 +374,14 @@ class HttpFeed(Feed):
             now = loop.time()
             for part in parts.feed(piece) if piece else parts.close():
                 demuxer.push_part(part.headers.get("content-type", ""), part.body, now)
-                if demuxer.items and (waited := self._arrived()) is not None:
-                    await waited
+                if demuxer.items and (space := self._arrived()) is not None:
+                    await space()
             if parts.desyncs + parts.bad_parts + parts.oversize != bad:
                 demuxer.malformed_parts -= bad
                 bad = parts.desyncs + parts.bad_parts + parts.oversize
                 demuxer.malformed_parts += bad
-            waited = self._arrived()
-            if waited is not None:
-                await waited
+            if (space := self._arrived()) is not None:
+                await space()
             if not piece:
                 return
 
@@ -386,7 +402,7 @@ class UdpFeed(Feed):
         camera: int,
         codec: Codec,
         demuxer: Demuxer,
-        arrived: Callable[[], Awaitable[None] | None],
+        arrived: Callable[[], Space | None],
         *,
         patient: bool = False,
     ) -> None:

@@ -9,7 +9,6 @@ import asyncio
 import logging
 import random
 from collections import deque
-from collections.abc import Awaitable
 from contextlib import nullcontext
 from typing import Literal, TypeAlias
 
@@ -20,10 +19,10 @@ from nvrclient.connection import Connection
 from nvrclient.errors import NVRError, SessionLimitError, StreamEndedError, StreamStalledError
 from nvrclient.frames import AudioFrame, Codec, StreamItem, VideoFrame
 from nvrclient.live.buffer import FrameBuffer
-from nvrclient.live.feed import Feed, HttpFeed, UdpFeed
+from nvrclient.live.feed import Feed, HttpFeed, Space, UdpFeed
 from nvrclient.live.newest import NewestGop
 from nvrclient.live.patience import Patience
-from nvrclient.live.tries import FATAL, next_try, nothing_came, tries_for
+from nvrclient.live.tries import FATAL, is_barren, next_try, nothing_came, tries_for
 from nvrclient.live.wanted import Transport, Wanted
 from nvrclient.tasks import told
 from nvrclient.uids import UidGoneError, UidSlot
@@ -76,6 +75,7 @@ class LiveSource:
         self._patience = Patience(connection.options.stall_timeout)
         self._audio = wanted.audio
         self._audio_codec = wanted.audio_codec
+        self._accepted = False  # the START at hand was
         self._watching = False  # the feed at hand is live, not being stopped
         self._hearing: asyncio.Task[None] | None = None
         self._dropped_by_kernel = 0  # of feeds that are gone
@@ -84,6 +84,8 @@ class LiveSource:
         self._early_audio: deque[AudioFrame] = deque()
         self.early_audio_dropped = 0
         self._first_frame_given = False
+        self._out_since: float | None = None  # no picture was given since it broke
+        self._pictures_before = 0  # of this START
         self._entered: asyncio.Future[None] = connection.loop.create_future()
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
@@ -262,8 +264,8 @@ class LiveSource:
             self._interrupt(error)
             await asyncio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311  jitter
             # While nobody knows whether the recorder is there, the turns of `Reach` are what keeps the pace.
-            doubted = self._connection.reach.is_doubted
-            backoff = FIRST_BACKOFF if doubted else min(2 * backoff, MAX_BACKOFF)
+            unreached = self._connection.reach.is_doubted and not self._accepted
+            backoff = FIRST_BACKOFF if unreached else min(2 * backoff, MAX_BACKOFF)
 
     def _note_fallback(self, left: Transport, taken: Transport, error: NVRError) -> None:
         if taken != left:
@@ -280,7 +282,7 @@ class LiveSource:
         connection, patient = self._connection, self._first_frame_given
         self.transport = transport
         feed: Feed | None = None
-        returns = False
+        returns = self._accepted = False
         try:
             async with connection.reach.turn() if patient else nullcontext():
                 held = self._slot
@@ -303,12 +305,16 @@ class LiveSource:
                             raise
                         await feed.aclose()  # it was gone with what broke the stream before
                         feed, held = None, None
-            self._feed = feed
+            self._feed, self._accepted = feed, True
             if not self._entered.done():
                 self._entered.set_result(None)
             await self._watch(feed)
         except NVRError as error:
             returns = self._first_frame_given and not self._is_final(error)
+            no_picture = self.demuxer.video.frames == self._pictures_before
+            out_since = self._out_since
+            if self._slot and out_since is not None and no_picture and is_barren(error):
+                connection.suspect(self._slot, out_since)
             raise
         finally:
             if feed is not None:
@@ -358,6 +364,7 @@ class LiveSource:
         loop, patience = self._connection.loop, self._patience
         video = self.demuxer.video
         patience.start(loop.time())
+        self._pictures_before = video.frames
         running = self._connection.spawn(feed.run(), f"feed of camera {self.wanted.camera}")
         self._watching = True
         self._start_hearing()
@@ -412,7 +419,7 @@ class LiveSource:
             )
             self._hearing.add_done_callback(feed.heard_out)
 
-    def _arrived(self) -> Awaitable[None] | None:
+    def _arrived(self) -> Space | None:
         """The demuxer has been fed: hand out what is ready. Returns what to wait for, if a consumer is full."""
         video = self.demuxer.video
         if self.demuxer.items:
@@ -430,13 +437,14 @@ class LiveSource:
         self._patience.wait_for_keyframe(self._connection.loop.time(), waiting=video.is_waiting)
         if self.state != "closed":
             if video.is_waiting:
-                if self._first_frame_given or video.frames:
+                watched = self._first_frame_given and self._out_since is None
+                if watched or video.frames > self._pictures_before:
                     self.state = "waiting for key frame"
             elif self._first_frame_given:
                 self.state = "live"
         self._set_timer()
         if len(self._buffers) == 1 and self._buffers[0].is_full:
-            return self._buffers[0].space()
+            return self._buffers[0].space
         return None
 
     def _give(self, item: StreamItem) -> None:
@@ -472,6 +480,9 @@ class LiveSource:
         """Keep the newest GOP for those who join later."""
         self._patience.give(item)
         if isinstance(item, VideoFrame):
+            self._out_since = None
+            if self._slot is not None:
+                self._slot.pictures_at = item.received_at
             if not self._first_frame_given:
                 self._first_frame_given = True
                 if item.codec is not Codec.JPEG or not self.wanted.codec_is_sure:
@@ -480,7 +491,9 @@ class LiveSource:
 
     def _interrupt(self, error: NVRError) -> None:
         logger.warning("live camera %d: %s; reconnecting", self.wanted.camera, error)
-        self.reconnects += self.state != "reconnecting"  # once, however many tries it takes
+        if self._out_since is None:  # counted once, however many tries it takes
+            self.reconnects += 1
+            self._out_since = self._connection.loop.time()
         self.state = "reconnecting"
         self.stalls += isinstance(error, StreamStalledError)
         self._newest.clear()

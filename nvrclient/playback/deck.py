@@ -144,6 +144,10 @@ class Deck:
         finally:
             self._release(stopped=stopped)
 
+    def give_up_uid(self) -> None:
+        """Have the next command go out under another UID."""
+        self._release(stopped=False)
+
     def _release(self, *, stopped: bool) -> None:
         slot, self._slot = self._slot, None
         if slot is not None:

@@ -107,6 +107,7 @@ class Fetcher:
         self._request: asyncio.Task[Any] | None = None
         self._work = asyncio.Event()
         self._probes = 0
+        self._suspected = False  # the UID was, since the last answer with pictures
         self._uids_gone = 0  # in a row
         self._breaks = 0  # in a row, without an answer with pictures in between
         self._broken_since: list[datetime | None] = []  # an outage that was told and is not over
@@ -241,6 +242,7 @@ class Fetcher:
             self._count_damage(lane, unusable)
             return False
         self._uids_gone = self._breaks = 0
+        self._suspected = False
         now = self._connection.loop.time()
         self.answers += 1
         self.bytes += len(reply.body)
@@ -482,7 +484,11 @@ class Fetcher:
                     f"{self._deck}: the recorder no longer knows the playback's UID"
                 )
             if isinstance(error, NVRError) and _is_refusal(error):
-                raise error
+                if not seen_any or self._suspected:
+                    raise error
+                self._suspected = True
+                self._deck.give_up_uid()  # recorders that forget a UID may answer it by anything
+                self._tell_outage(error)
             if (
                 isinstance(error, NVRError)
                 and not seen_any

@@ -281,7 +281,8 @@ class Model:
         before = sum(self.buffer.dropped.values())
         if not self.buffer._ended:
             if isinstance(item, Discontinuity):
-                self.pushed_discontinuities.add(item.reason)
+                if item.reason != "reconnect" or self.pushed:  # nothing is missing before the first
+                    self.pushed_discontinuities.add(item.reason)
             else:
                 self.pushed.append(item)
         self.buffer.push(item)

@@ -89,9 +89,9 @@ def test_row_22_nothing_but_a_401_ends_it_while_it_shows_life() -> None:
 
 @pytest.mark.parametrize(
     ("error", "last"),
-    [(ProtocolError("a login page", reading="x", offset=0, head=b""), 90.0), (LOST, 180.0)],
+    [(ProtocolError("a login page", reading="x", offset=0, head=b""), 90.0), (LOST, 120.0)],
 )
-def test_row_22_without_life_a_refusal_ends_it_at_90_s_and_silence_at_twice_that(
+def test_row_22_without_life_a_refusal_ends_it_at_90_s_and_silence_at_120(
     error: Exception, last: float
 ) -> None:
     async def scenario() -> None:

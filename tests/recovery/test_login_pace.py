@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nvrclient.pace import FIRST_REFUSAL, MAX_REFUSAL, RELOGIN_INTERVAL, LoginPace
+from nvrclient.pace import FIRST_REFUSAL, MAX_REFUSAL, RELOGIN_INTERVAL, SETTLED, LoginPace
 
 
 def log_in(pace: LoginPace, now: float, *, patient: bool = True) -> float:
@@ -120,3 +120,18 @@ def test_any_order_of_events(events: list[tuple[float, str]]) -> None:
         elif event == "refused":
             pace.refused(now)
             assert 0 < pace.wait(now, patient=True) <= MAX_REFUSAL
+
+
+def test_uids_that_throw_each_other_out_are_replaced_ever_more_slowly() -> None:
+    pace, now = LoginPace(), 0.0
+    waits: list[float] = []
+    for _ in range(8):
+        pace.lost(lived=6.0, replaced=bool(waits))
+        waits.append(log_in(pace, now) - now)
+        now += waits[-1] + 6.0
+    assert waits[:3] == [0.0, 0.0, 0.0]
+    assert all(4.0 - 1e-6 <= wait <= MAX_REFUSAL for wait in waits[3:])
+    assert waits == sorted(waits)
+    assert waits[-1] == MAX_REFUSAL - 6.0
+    pace.lost(lived=SETTLED, replaced=True)
+    assert log_in(pace, now + SETTLED) == now + SETTLED
