@@ -1,0 +1,483 @@
+"""What a session survives, shown from outside against a recorder with moods that shares nothing with the simulator.
+
+The long form of the chaos at the end takes more and longer runs:
+``NVRCLIENT_LONG=1 python -m pytest -q -n0 tests/end_to_end/test_foreign_recovery.py -k chaos``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+
+import nvrclient
+from nvrclient import NalUnit, VideoFrame
+from tests.clock import simulated_clock
+from tests.end_to_end.foreign import CHALLENGE, NO, Query
+from tests.end_to_end.foreign_recovery import (
+    AGAIN,
+    MANNERS,
+    SOON,
+    MoodyRecorder,
+    Sender,
+    all_live,
+    connect,
+    run,
+    until,
+    watched,
+    watching,
+)
+from tests.end_to_end.servers import reply
+
+LONG = bool(os.environ.get("NVRCLIENT_LONG"))
+
+
+# UIDs
+
+
+@pytest.mark.parametrize("answer", [NO, reply("401 Unauthorized", b"", CHALLENGE)])
+@pytest.mark.parametrize("deaf", ["push", "status"])
+def test_a_uid_that_only_one_command_refuses_is_replaced_once_for_all_streams(
+    answer: bytes, deaf: str
+) -> None:
+    class Recorder(MoodyRecorder):
+        dead: frozenset[str] = frozenset()
+
+        async def mood(self, name: str, query: Query) -> bytes | None:
+            return answer if name == deaf and query.get("UID") in self.dead else None
+
+    async def scenario() -> None:
+        recorder = Recorder()
+        async with recorder, connect(recorder) as nvr, watching(nvr, 3) as watches:
+            recorder.dead = frozenset(recorder.uids)
+            if deaf == "push":
+                await recorder.cut()
+            await until(lambda: nvr.stats.relogins == 1, 70)
+            await until(lambda: all_live(watches), SOON)
+            assert [len(watch.outages) for watch in watches] == [1, 1, 1]
+            assert nvr.stats.logins == 2
+        assert not recorder.broken
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("uid", ["7", "0", "9" * 19, "0000013313"])
+def test_a_uid_of_any_length_is_taken_as_it_is(uid: str) -> None:
+    class Recorder(MoodyRecorder):
+        def new_uid(self) -> str:
+            return uid
+
+    async def scenario() -> None:
+        recorder = Recorder()
+        async with recorder, connect(recorder) as nvr, watching(nvr, 2) as watches:
+            recorder.forget_all()  # and the next login is answered by the same UID
+            await asyncio.sleep(0.1)
+            await until(lambda: all_live(watches), SOON)
+            assert recorder.uids == {uid}
+        assert not recorder.uids
+        assert not recorder.broken
+
+    run(scenario)
+
+
+def test_a_restart_that_issues_the_same_uids_again_mixes_up_nobody() -> None:
+    class Recorder(MoodyRecorder):
+        issued = 0
+
+        def new_uid(self) -> str:
+            self.issued += 1
+            return str(self.issued)
+
+    async def scenario() -> None:
+        recorder = Recorder()
+        async with (
+            recorder,
+            connect(recorder) as nvr,
+            watching(nvr, 2) as watches,
+            watched(nvr.camera(1).live("h264", shared=False)) as own,
+        ):
+            await asyncio.sleep(2)
+            for restarts in range(1, 4):
+                await recorder.down()
+                recorder.issued = 0
+                await asyncio.sleep(10)
+                await recorder.up()
+                await until(lambda: all_live([*watches, own]), AGAIN)
+                assert {len(watch.outages) for watch in [*watches, own]} == {restarts}
+            assert recorder.uids == {"1", "2"}
+        assert not recorder.broken
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("seconds", [3, 9])
+def test_a_recorder_that_issues_uids_slowly_is_waited_for(seconds: float) -> None:
+    class Recorder(MoodyRecorder):
+        slow = False
+
+        async def mood(self, name: str, query: Query) -> bytes | None:
+            if self.slow and name == "dlogin":
+                await asyncio.sleep(seconds)
+            return None
+
+    async def scenario() -> None:
+        recorder = Recorder()
+        async with recorder, connect(recorder) as nvr, watching(nvr, 3) as watches:
+            recorder.slow = True
+            recorder.forget_all()
+            await asyncio.sleep(0.1)
+            await until(lambda: all_live(watches), 2 * seconds + 2)
+            assert nvr.stats.logins == 2
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("Retry-After: 120", 120.0),
+        ("Retry-After: soon", 5.0),
+        ("Retry-After: Wed, 21 Oct 2026 07:28:00 GMT", 5.0),
+        ("Retry-After: -1", 5.0),
+        ("Retry-After: 99999999999999999999", 5.0),
+        ("X: y", 5.0),
+    ],
+)
+def test_a_full_recorder_says_when_to_try_again(header: str, seconds: float) -> None:
+    class Recorder(MoodyRecorder):
+        full = False
+
+        async def mood(self, name: str, query: Query) -> bytes | None:
+            return reply("503 Service Unavailable", b"", header) if self.full else None
+
+    async def scenario() -> None:
+        recorder = Recorder()
+        async with recorder, connect(recorder) as nvr, watching(nvr, 1) as watches:
+            recorder.full = True
+            with pytest.raises(nvrclient.SessionLimitError) as e:
+                await connect(recorder)
+            assert e.value.retry_after == seconds
+            with pytest.raises(nvrclient.SessionLimitError) as e:
+                await nvr.camera(2).live("h264")
+            assert e.value.retry_after == seconds
+            recorder.forget_all()
+            await asyncio.sleep(30)
+            recorder.full = False
+            await until(lambda: all_live(watches), AGAIN)
+
+    run(scenario)
+
+
+# Restarts
+
+
+def test_after_a_restart_cameras_may_be_gone_and_come_back() -> None:
+    async def scenario() -> None:
+        recorder = MoodyRecorder()
+        async with recorder, connect(recorder) as nvr, watching(nvr, 3) as watches:
+            await recorder.down()
+            await asyncio.sleep(20)
+            recorder.cameras = 1
+            await recorder.up()
+            await until(lambda: watches[0].is_live, AGAIN)
+            await asyncio.sleep(60)
+            assert [watch.stream.state for watch in watches[1:]] == ["reconnecting"] * 2
+            assert [len(watch.outages) for watch in watches] == [1, 1, 1]
+            recorder.cameras = 3
+            await until(lambda: all_live(watches), AGAIN)
+            assert nvr.stats.relogins == 1
+
+    run(scenario)
+
+
+def test_after_a_restart_a_camera_may_have_another_codec() -> None:
+    async def scenario() -> None:
+        recorder = MoodyRecorder()
+        async with (
+            recorder,
+            connect(recorder) as nvr,
+            watched(nvr.camera(1).live()) as found_out,
+            watched(nvr.camera(2).live("h264")) as said,
+        ):
+            await until(lambda: all_live([found_out, said]), 10)
+            await recorder.down()
+            recorder.codec = "h265"
+            await recorder.up()
+            await until(lambda: found_out.is_out, 1)
+            await until(lambda: found_out.is_live, AGAIN)
+            assert found_out.reasons == ["reconnect", "reconnect", "format"]
+            assert found_out.stream.codec is nvrclient.Codec.H265
+            assert said.is_out, "this one was to be H.264, and waits for it"
+            await recorder.down()
+            recorder.codec = "h264"
+            await recorder.up()
+            await until(lambda: found_out.is_out, 1)
+            await until(lambda: all_live([found_out, said]), 60)
+            assert found_out.reasons == ["reconnect", "reconnect", "format"] * 2
+            assert said.reasons == ["reconnect"] * 2
+
+    run(scenario)
+
+
+def test_a_password_changed_during_a_restart_is_tried_once_by_sixteen_streams() -> None:
+    class Recorder(MoodyRecorder):
+        changed = False
+
+        def right(self, authorization: str) -> bool:
+            return super().right(authorization) and not self.changed
+
+    async def scenario() -> None:
+        recorder = Recorder()
+        async with recorder, connect(recorder) as nvr, watching(nvr, 16) as watches:
+            await recorder.down()
+            await asyncio.sleep(20)
+            recorder.changed = True
+            await recorder.up()
+            await asyncio.sleep(300)
+            for watch in watches:
+                assert isinstance(watch.error, nvrclient.AuthenticationError)
+                assert watch.stream.state == "closed"
+                assert watch.is_out
+            for doing in (nvr.command("status.cgi"), nvr.camera(1).move(pan=1)):
+                with pytest.raises(nvrclient.AuthenticationError):
+                    await doing
+            assert recorder.wrong == 1
+
+    run(scenario)
+
+
+# Callers
+
+
+def test_a_hundred_consumers_of_one_camera_are_told_of_every_outage() -> None:
+    async def scenario() -> None:
+        recorder = MoodyRecorder()
+        async with recorder, connect(recorder) as nvr, AsyncExitStack() as stack:
+            watches = []
+            for number in range(100):
+                live = nvr.camera(1).live("h264", when_full=("gop", "latest", "error")[number % 3])  # type: ignore[arg-type]
+                watches.append(await stack.enter_async_context(watched(live)))
+                await asyncio.sleep(0.03)
+            await until(lambda: all_live(watches), 10)
+            for _ in range(3):
+                recorder.forget_all()
+                await asyncio.sleep(SOON)
+            assert all_live(watches)
+            assert {len(watch.outages) for watch in watches} == {3}
+            assert recorder.starts("H264") == 4
+            assert len(recorder.uids) == 1
+        assert not recorder.running
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("ill", ["silence", "close", "503", "302", "down"])
+@pytest.mark.parametrize("transport", ["http", "udp"])
+def test_aclose_takes_two_seconds_at_most_in_any_state_of_an_outage(
+    ill: str, transport: str
+) -> None:
+    class Recorder(MoodyRecorder):
+        ill = ""
+
+        async def mood(self, name: str, query: Query) -> bytes | None:
+            if self.ill == "silence":
+                await asyncio.sleep(3600)
+            return {
+                "close": b"",
+                "503": reply("503 Service Unavailable"),
+                "302": reply("302 Found", b"", "Location: /"),
+            }.get(self.ill)
+
+    async def scenario() -> None:
+        clock = simulated_clock()
+        for outage in (0.0, 0.7, 9.0, 40.0):
+            recorder = Recorder()
+            async with recorder:
+                nvr = await connect(recorder)
+                streams = [
+                    await nvr.camera(number).live("h264", transport=transport, shared=shared)  # type: ignore[arg-type]
+                    for number, shared in ((1, True), (2, True), (1, False))
+                ]
+                for stream in streams:
+                    await anext(stream)
+                recorder.ill = ill
+                if ill == "down":
+                    await recorder.down()
+                elif outage:
+                    await recorder.cut()
+                    recorder.running.clear()
+                await asyncio.sleep(outage)
+                began = clock.time()
+                await streams[0].aclose()
+                assert clock.time() - began <= 2.0
+                began = clock.time()
+                await nvr.aclose()
+                assert clock.time() - began <= 2.0
+                began = clock.time()
+                await nvr.aclose()
+                for stream in streams:
+                    await stream.aclose()
+                assert clock.time() == began, "a second time there is nothing to do"
+
+    run(scenario)
+
+
+def test_nal_units_and_pictures_are_the_same_over_outages() -> None:
+    async def scenario() -> None:
+        recorder = MoodyRecorder()
+        units: list[NalUnit] = []
+        frames: list[VideoFrame] = []
+
+        async def count(items: Any, into: list[Any], stream: nvrclient.LiveStream) -> None:
+            async for item in items:
+                into.append(item)
+                stats = stream.stats
+                dropped = sum(stats.dropped.values())
+                assert (
+                    stats.frames_received == stats.frames_delivered + stats.frames_queued + dropped
+                )
+
+        async with recorder, connect(recorder) as nvr:
+            async with nvr.camera(1).live("h264") as one, nvr.camera(1).live("h264") as other:
+                counting = asyncio.gather(
+                    count(one.nal_units(), units, one), count(other.video(), frames, other)
+                )
+                for _ in range(3):
+                    await asyncio.sleep(7)
+                    recorder.forget_all()
+                await asyncio.sleep(7)
+            await counting
+        assert len(frames) > 30
+        assert [unit.data for unit in units] == [u.data for f in frames for u in f.nal_units]
+
+    run(scenario)
+
+
+def test_clocks_that_jump_end_nothing() -> None:
+    async def scenario() -> None:
+        recorder, clock = MoodyRecorder(), simulated_clock()
+        async with recorder, connect(recorder) as nvr, watching(nvr, 2) as watches:
+            for wall in (clock.wall() - 3600, 0.0, 2.0**31 + 100, 2.0**32 - 5, clock.wall()):
+                clock.set_wall(wall)
+                await asyncio.sleep(10)
+            assert not any(watch.outages for watch in watches)
+            recorder.forget_all()
+            clock.sleep(600)
+            await asyncio.sleep(0.1)
+            await until(lambda: all_live(watches), SOON)
+            clock.advance(60)  # somebody blocked the loop
+            await asyncio.sleep(10)
+            assert all_live(watches)
+
+    run(scenario)
+
+
+def test_streams_cancelled_anywhere_leave_the_one_that_stays_alone() -> None:
+    rng = random.Random(3)
+
+    class Recorder(MoodyRecorder):
+        async def mood(self, name: str, query: Query) -> bytes | None:
+            await asyncio.sleep(rng.choice((0, 0.01, 0.3)))
+            return None
+
+    async def scenario() -> None:
+        recorder = Recorder()
+
+        async def watch_some(nvr: nvrclient.Session) -> None:
+            live = nvr.camera(rng.choice((1, 1, 2))).live(
+                "h264", shared=rng.random() < 0.5, transport=rng.choice(("http", "udp"))
+            )
+            async with live as stream:
+                async for _ in stream:
+                    pass
+
+        async with recorder, connect(recorder) as nvr, watching(nvr, 1) as [stays]:
+            for number in range(400 if LONG else 40):
+                task = asyncio.create_task(watch_some(nvr))
+                await asyncio.sleep(rng.choice((0, 0.05, 0.2, 0.5, 1, 1.3)))
+                task.cancel()
+                if number % 2:
+                    await asyncio.sleep(rng.random() * 0.3)
+                    task.cancel()
+                await asyncio.wait((task,))
+                assert task.cancelled()
+            await asyncio.sleep(5)
+            assert len(recorder.running) == len(recorder.uids) == nvr.stats.streams == 1
+            assert stays.is_live
+            assert not stays.outages
+        assert not recorder.broken
+
+    run(scenario)
+
+
+# All of it
+
+
+@pytest.mark.parametrize("seed", range(1, 9) if LONG else [1])
+def test_chaos_ends_no_stream_and_breaks_no_rule(seed: int) -> None:
+    rng = random.Random(seed)
+
+    class Recorder(MoodyRecorder):
+        ill = ""
+
+        async def mood(self, name: str, query: Query) -> bytes | None:
+            if self.ill == "slow":
+                await asyncio.sleep(rng.choice((1, 3, 9)))
+            if self.ill == "503":
+                return reply("503 Service Unavailable", b"", "Retry-After: 7")
+            if self.ill == "close" and rng.random() < 0.5:
+                return b""
+            refuses = self.ill in {"204", "429", "500"} and query.get("CMD") == "START"
+            return reply(f"{self.ill} No") if refuses and rng.random() < 0.5 else None
+
+        def sender(self, query: Query) -> Sender:
+            camera, numbers = int(query["CAM"]), rng.randrange(2**32)
+            return Sender("h264", camera, ssrc=numbers, sequence=numbers & 0xFFFF, ticks=numbers)
+
+    ills = ("slow", "503", "close", "204", "429", "500")
+
+    async def happen(recorder: Recorder) -> None:
+        what = rng.choice((*MANNERS, "forget", "FIN", "RST", "down", "one UID", *ills))
+        seconds = rng.choice((1, 8, 25))
+        if what == "forget" and recorder.uids:
+            recorder.forget(rng.choice(sorted(recorder.uids)))
+        elif what == "down":
+            await recorder.down()
+            await asyncio.sleep(seconds)
+            await recorder.up()
+        elif what == "one UID":
+            recorder.max_uids = 1
+            await asyncio.sleep(seconds)
+            recorder.max_uids = 16
+        else:
+            recorder.manner = what if what in MANNERS else None
+            recorder.ill = what
+            await recorder.cut(reset=what == "RST")
+            await asyncio.sleep(seconds)
+            recorder.manner, recorder.ill = None, ""
+
+    async def scenario() -> None:
+        recorder = Recorder()
+        async with (
+            recorder,
+            connect(recorder) as nvr,
+            watching(nvr, 3) as watches,
+            watched(nvr.camera(1).live("h264", shared=False)) as own,
+            watched(nvr.camera(1).live("h264")) as shared,
+        ):
+            everybody = [*watches, own, shared]
+            await until(lambda: all_live(everybody), 10)
+            for _ in range(200 if LONG else 25):
+                await happen(recorder)
+                await asyncio.sleep(rng.choice((0.1, 3, 20)))
+            await until(lambda: all_live(everybody), 60)
+            assert len(recorder.running) == 4
+        assert not recorder.broken
+        assert not recorder.uids
+        assert recorder.wrong == 0
+
+    run(scenario)
