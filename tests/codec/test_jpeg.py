@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import struct
 from fractions import Fraction
@@ -15,6 +16,9 @@ from hypothesis import strategies as st
 
 from nvrclient.codec.jpeg import LiveJpeg, parse_live_jpeg
 from nvrclient.errors import ProtocolError
+
+LONG = bool(os.environ.get("NVRCLIENT_LONG"))
+"""The long form of the tests: three times the examples."""
 
 INFO = bytes.fromhex("0004 0008 0002 0000  0007 000c 6553f100 00 09 00 00  000d 0008 01 00 0000")
 CAMERA = bytes.fromhex("8001 0006 ffd8  8002 0004  8003 0009 ffd9ffd8ff")
@@ -247,7 +251,7 @@ def jpeg_tables() -> int:
 BODY = chunk(INFO) + chunk(CAMERA) + flat(39, 37)
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=2000 if LONG else 700, deadline=None)
 @given(st.data())
 def test_row_54_mutations_raise_nothing_but_protocol_error(data: st.DataObject) -> None:
     body = bytearray(BODY)
@@ -275,7 +279,7 @@ def test_row_54_mutations_raise_nothing_but_protocol_error(data: st.DataObject) 
         assert bytes(body)[caught.offset :].startswith(caught.head)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000 if LONG else 400, deadline=None)
 @given(st.binary(max_size=300))
 def test_row_54_bytes_of_any_kind(data: bytes) -> None:
     for body in (data, b"\xff\xd8" + data, chunk(data), chunk(INFO) + b"\xff" + data):

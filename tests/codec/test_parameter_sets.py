@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,6 +16,9 @@ from hypothesis import strategies as st
 
 from nvrclient.codec.parameter_sets import MAX_DIMENSION, video_format
 from nvrclient.frames import Codec, VideoFormat
+
+LONG = bool(os.environ.get("NVRCLIENT_LONG"))
+"""The long form of the tests: three times the examples."""
 
 ENCODERS = {Codec.H264: "libx264", Codec.H265: "libx265"}
 FORMATS = {Codec.H264: "h264", Codec.H265: "hevc"}
@@ -336,7 +340,7 @@ def test_an_sps_cut_anywhere_raises_nothing(case: Case) -> None:
     assert set(sizes) == {(638, 358)}
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=2000 if LONG else 600, deadline=None)
 @given(st.data(), st.sampled_from([Case(H264, 638, 358), Case(H265, 638, 358)]))
 def test_mutations_raise_nothing(data: st.DataObject, case: Case) -> None:
     sets = [bytearray(nal) for nal in parameter_sets(case)]
@@ -354,7 +358,7 @@ def test_mutations_raise_nothing(data: st.DataObject, case: Case) -> None:
         )
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000 if LONG else 400, deadline=None)
 @given(st.sampled_from(list(Codec)), st.lists(st.binary(max_size=60), max_size=4))
 def test_bytes_of_any_kind_raise_nothing(codec: Codec, nals: list[bytes]) -> None:
     video_format(codec, nals)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import tracemalloc
 from typing import TYPE_CHECKING
@@ -14,6 +15,9 @@ from nvrclient.container import multipart
 from nvrclient.container.multipart import MAX_PART_BYTES, Part, PartReader
 from nvrclient.container.parts import MultipartParser, PartBegin, PartData, PartEnd
 from nvrclient.errors import ProtocolError
+
+LONG = bool(os.environ.get("NVRCLIENT_LONG"))
+"""The long form of the tests: three times the examples."""
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -226,7 +230,7 @@ TOKENS = st.sampled_from([
 GARBAGE = st.lists(TOKENS | st.binary(max_size=8), max_size=24).map(b"".join)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500 if LONG else 500, deadline=None)
 @given(GARBAGE, st.lists(st.integers(1, 90), max_size=60))
 def test_row_38_row_55_any_bytes_read_alike_in_any_pieces_and_good_parts_follow(
     data: bytes, sizes: list[int]
@@ -243,7 +247,7 @@ def test_row_38_row_55_any_bytes_read_alike_in_any_pieces_and_good_parts_follow(
     assert once[-12:] == good[-12:]
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=800 if LONG else 300, deadline=None)
 @given(GARBAGE, st.lists(st.integers(1, 90), max_size=60))
 def test_row_43_only_protocol_error_leaves(data: bytes, sizes: list[int]) -> None:
     for reader in (PartReader(max_part_bytes=400), MultipartParser()):
@@ -261,7 +265,7 @@ def test_row_43_only_protocol_error_leaves(data: bytes, sizes: list[int]) -> Non
             assert data[caught.offset :].startswith(caught.head)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400 if LONG else 200, deadline=None)
 @given(
     st.lists(st.binary(max_size=40), min_size=1, max_size=6),
     st.lists(st.integers(1, 30), max_size=60),

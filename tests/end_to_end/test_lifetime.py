@@ -28,7 +28,7 @@ def keepalives(recorder: SimulatedRecorder) -> list[float]:
 
 def test_row_21_keepalives_are_on_time_while_the_consumer_sleeps() -> None:
     async def scenario() -> None:
-        recorder = recorder_of(pace=1.0)
+        recorder = recorder_of(pace=0.1)
         async with watching(recorder) as nvr, nvr.camera(1).live("h264") as stream:
             began = asyncio.get_running_loop().time()
             await take(stream, 3)
@@ -46,7 +46,7 @@ def test_row_21_keepalives_are_on_time_while_the_consumer_sleeps() -> None:
 
 def test_keepalives_of_every_uid() -> None:
     async def scenario() -> None:
-        recorder = recorder_of(pace=1.0)
+        recorder = recorder_of(pace=0.1)
         async with (
             watching(recorder) as nvr,
             nvr.camera(1).live("h264"),
@@ -72,7 +72,7 @@ async def test_row_21_keepalives_really() -> None:
 
 def test_row_22_a_lost_keepalive_changes_nothing() -> None:
     async def scenario() -> None:
-        recorder = recorder_of(pace=1.0)
+        recorder = recorder_of(pace=0.1)
         async with watching(recorder) as nvr, nvr.camera(1).live("h264", transport="udp"):
             await asyncio.sleep(59)
             server = recorder._server
