@@ -100,8 +100,8 @@ def test_a_restart_that_issues_the_same_uids_again_mixes_up_nobody() -> None:
             watching(nvr, 2) as watches,
             watched(nvr.camera(1).live("h264", shared=False)) as own,
         ):
-            await asyncio.sleep(2)
             for restarts in range(1, 4):
+                await asyncio.sleep(70)  # UIDs that die young are replaced more slowly
                 await recorder.down()
                 recorder.issued = 0
                 await asyncio.sleep(10)

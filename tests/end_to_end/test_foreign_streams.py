@@ -14,6 +14,7 @@ from nvrclient.simulator import Clip
 from tests.clock import simulated_clock
 from tests.end_to_end.foreign import OK, Query
 from tests.end_to_end.foreign_recovery import (
+    AGAIN,
     ENDINGS,
     GOP,
     MANNERS,
@@ -43,7 +44,7 @@ def test_whatever_comes_instead_of_pictures_is_one_outage(manner: str) -> None:
             recorder.manner = None
             await until(lambda: all_live(watches), 30)
             assert [watch.reasons for watch in watches] == [["reconnect", "reconnect"]] * 2
-            assert nvr.stats.logins == 1
+            assert nvr.stats.logins <= 2, "the UID may be what the recorder has forgotten: once"
         assert not recorder.broken
         assert not recorder.running
 
@@ -270,7 +271,9 @@ def test_http_written_otherwise_loses_no_uid_and_no_command(shape: str) -> None:
             assert nvr.stats.keepalives_failed == nvr.stats.uids_lost == 0
             recorder.forget_all()
             await asyncio.sleep(0.1)
-            await until(lambda: all_live(watches), SOON)
+            # An answer too many is taken for the next command's: that login is lost, and the next one waits.
+            late = shape == "another answer behind"
+            await until(lambda: all_live(watches), AGAIN if late else SOON)
         assert not recorder.uids
         assert not recorder.broken
 
