@@ -8,6 +8,7 @@ them; as soon as one is answered all go on. What a caller asks for himself goes 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 
@@ -25,6 +26,7 @@ class Reach:
         self._loop = asyncio.get_running_loop()
         self._probing = False
         self._next_at = 0.0
+        self._queue: deque[object] = deque()  # those who wait
         self._changed: asyncio.Event | None = None  # there is one while somebody waits
         self.is_doubted = False
 
@@ -54,19 +56,28 @@ class Reach:
                 self._wake()
 
     async def _wait(self) -> bool:
-        """Wait; return whether the doubt is still there, and the turn taken is to clear it."""
-        while self.is_doubted:
-            wait = self._next_at - self._loop.time()
-            if not self._probing and wait <= 0:
-                self._probing = True
-                self._next_at = self._loop.time() + PROBE_INTERVAL
-                return True
-            if self._changed is None:
-                self._changed = asyncio.Event()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(None if self._probing else wait):
-                    await self._changed.wait()
-        return False
+        """Wait, first come first served; return whether the doubt is still there, and the turn taken is to clear it."""
+        if not self.is_doubted:
+            return False
+        place = object()
+        self._queue.append(place)
+        try:
+            while self.is_doubted:
+                wait = self._next_at - self._loop.time()
+                is_next = self._queue[0] is place and not self._probing
+                if is_next and wait <= 0:
+                    self._probing = True
+                    self._next_at = self._loop.time() + PROBE_INTERVAL
+                    return True
+                if self._changed is None:
+                    self._changed = asyncio.Event()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(wait if is_next else None):
+                        await self._changed.wait()
+            return False
+        finally:
+            self._queue.remove(place)
+            self._wake()
 
     def _wake(self) -> None:
         changed, self._changed = self._changed, None

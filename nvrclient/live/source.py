@@ -16,15 +16,21 @@ import anyio
 
 from nvrclient.codec.demuxer import Demuxer
 from nvrclient.connection import Connection
-from nvrclient.errors import NVRError, SessionLimitError, StreamEndedError, StreamStalledError
+from nvrclient.errors import (
+    ConnectionFailedError,
+    NVRError,
+    SessionLimitError,
+    StreamEndedError,
+    StreamStalledError,
+)
 from nvrclient.frames import AudioFrame, Codec, StreamItem, VideoFrame
 from nvrclient.live.buffer import FrameBuffer
 from nvrclient.live.feed import Feed, HttpFeed, Space, UdpFeed
 from nvrclient.live.newest import NewestGop
 from nvrclient.live.patience import Patience
-from nvrclient.live.tries import FATAL, is_barren, next_try, nothing_came, tries_for
+from nvrclient.live.tries import FATAL, next_try, nothing_came, tries_for
 from nvrclient.live.wanted import Transport, Wanted
-from nvrclient.tasks import told
+from nvrclient.tasks import BugError, told
 from nvrclient.uids import UidGoneError, UidSlot
 
 logger = logging.getLogger("nvrclient.live")
@@ -160,6 +166,11 @@ class LiveSource:
             await asyncio.wait((self._task,))
 
     @property
+    def is_out(self) -> bool:
+        """Whether it is broken, after it gave pictures."""
+        return self._out_since is not None
+
+    @property
     def audio_problem(self) -> str | None:
         """Why there is no audio although it was asked for, or None."""
         return self._feed.audio_problem if self._feed is not None else None
@@ -283,6 +294,7 @@ class LiveSource:
         self.transport = transport
         feed: Feed | None = None
         returns = self._accepted = False
+        self._pictures_before = self.demuxer.video.frames
         try:
             async with connection.reach.turn() if patient else nullcontext():
                 held = self._slot
@@ -311,14 +323,18 @@ class LiveSource:
             await self._watch(feed)
         except NVRError as error:
             returns = self._first_frame_given and not self._is_final(error)
-            no_picture = self.demuxer.video.frames == self._pictures_before
-            out_since = self._out_since
-            if self._slot and out_since is not None and no_picture and is_barren(error):
-                connection.suspect(self._slot, out_since)
+            if self._slot is not None and self._out_since is not None and self._is_barren(error):
+                connection.suspect(self._slot, self._out_since)
             raise
         finally:
             if feed is not None:
                 await self._end(feed, returns=returns)
+
+    def _is_barren(self, error: NVRError) -> bool:
+        """Whether a START brought nothing, though the recorder is there: perhaps it does not know the UID."""
+        starts_up = isinstance(error, SessionLimitError) and self._connection.reach.is_doubted
+        brought = self.demuxer.video.frames > self._pictures_before
+        return not (brought or starts_up or isinstance(error, ConnectionFailedError | BugError))
 
     async def _end(self, feed: Feed, *, returns: bool) -> None:
         """Send STOP, or leave it to the next START where the stream `returns`; free the feed."""
@@ -364,7 +380,6 @@ class LiveSource:
         loop, patience = self._connection.loop, self._patience
         video = self.demuxer.video
         patience.start(loop.time())
-        self._pictures_before = video.frames
         running = self._connection.spawn(feed.run(), f"feed of camera {self.wanted.camera}")
         self._watching = True
         self._start_hearing()

@@ -12,7 +12,7 @@ from typing import Self
 
 from nvrclient.codec.demuxer import MediaCounters
 from nvrclient.connection import Connection
-from nvrclient.errors import ConnectionFailedError
+from nvrclient.errors import ConnectionFailedError, StreamStalledError
 from nvrclient.frames import (
     Codec,
     NalUnit,
@@ -182,6 +182,9 @@ class LiveStream(ItemStream):
             source.early_audio_dropped,
         )
         source.join(buffer, wanted)
+        if source.is_out:  # it may never come back: nobody waits for a first picture without end
+            patience = connection.options.stall_timeout + connection.options.timeout
+            connection.loop.call_later(patience, _give_up, source, buffer, wanted.camera, patience)
         self._source, self._buffer = source, buffer
         try:
             await source.entered()
@@ -243,3 +246,14 @@ def _dropped(connection: Connection, source: LiveSource, buffer: FrameBuffer, na
             lambda: connection.spawn(source.leave(buffer), f"close dropped {name}")
         )
     warnings.warn(f"{name} was dropped without aclose()", ResourceWarning, stacklevel=2)
+
+
+def _give_up(source: LiveSource, buffer: FrameBuffer, camera: int, patience: float) -> None:
+    """A stream that was joined while it was out is out still, and has given this consumer nothing."""
+    if source.is_out and not buffer.pushed:
+        buffer.end(
+            StreamStalledError(
+                f"live camera {camera}: its stream was broken when it was opened, and is not back after"
+                f" {patience:g} s; is the recorder there?"
+            )
+        )

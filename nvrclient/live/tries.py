@@ -11,7 +11,6 @@ from nvrclient.errors import (
     CommandError,
     ConnectionFailedError,
     NVRError,
-    ProtocolError,
     StreamEndedError,
     StreamStalledError,
     UnsupportedMediaError,
@@ -62,13 +61,6 @@ def next_try(error: NVRError, tries: Sequence[Try], at: int, *, accepted: bool) 
     if isinstance(error, CommandError | ConnectionFailedError) and not isinstance(error, FATAL):
         return next((index for index in left if tries[index][0] != tries[at][0]), None)
     return None
-
-
-def is_barren(error: NVRError) -> bool:
-    """Whether a START that brought no picture was refused, or answered by nothing of use: its UID may be unknown."""
-    if isinstance(error, CommandError):
-        return error.status is not None
-    return isinstance(error, ProtocolError | StreamEndedError | StreamStalledError)
 
 
 def nothing_came(

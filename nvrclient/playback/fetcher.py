@@ -242,7 +242,6 @@ class Fetcher:
             self._count_damage(lane, unusable)
             return False
         self._uids_gone = self._breaks = 0
-        self._suspected = False
         now = self._connection.loop.time()
         self.answers += 1
         self.bytes += len(reply.body)
@@ -261,6 +260,7 @@ class Fetcher:
             lane.stash.clear()
         if any(progress):
             lane.unanswered = lane.damaged = 0
+            self._suspected = False
             lane.trouble, lane.news_at, lane.is_placed = None, now, False
         if answer.damage is not None:
             self._count_damage(lane, answer.damage, nothing_new=not any(progress))

@@ -14,6 +14,9 @@ MAX_STEP_BACK = 10.0
 MAX_STEP_AHEAD = 60.0
 """Seconds a time stamp may run ahead of the time that really passed before it is a new time line."""
 
+MAX_DELAY = 0.25
+"""Seconds by which the first picture of a time line may come late: until it is known how its pictures end."""
+
 TICKS_REMEMBERED = 64
 """Seconds of the recorder's clock over which the best estimate is kept: long against a picture interval, short
 against the drift of two quartz clocks (64 s x 100 ppm = 6 ms)."""
@@ -29,7 +32,15 @@ class Timeline:
     clock is added instead.
     """
 
-    __slots__ = ("_arrived", "_base", "_last_pts", "_restart", "_timestamp", "clock_rate")
+    __slots__ = (
+        "_arrived",
+        "_base",
+        "_last_pts",
+        "_origin",
+        "_restart",
+        "_timestamp",
+        "clock_rate",
+    )
 
     def __init__(self, clock_rate: int) -> None:
         self.clock_rate = clock_rate
@@ -37,6 +48,7 @@ class Timeline:
         self._base = 0  # its place on the unwrapped line
         self._last_pts = -1
         self._arrived = 0.0
+        self._origin = 0.0  # when pts was 0, as the first picture of the time line at hand says
         self._restart = True
 
     def restart(self) -> None:
@@ -54,8 +66,14 @@ class Timeline:
             pts = self._base + delta
         elif self._last_pts < 0:
             pts = delta = 0
+            self._origin = arrived
         else:
+            # From one first picture to the next: both come as late, so that no delay adds up over many breaks.
+            by_origin = round((arrived - self._origin) * self.clock_rate)
             pts = self._last_pts + max(1, round(elapsed * self.clock_rate))
+            if abs(by_origin - pts) <= MAX_DELAY * self.clock_rate:
+                pts = max(by_origin, self._last_pts + 1)
+            self._origin = arrived - pts / self.clock_rate
             delta = 0
         self._restart = False
         if delta >= 0:  # else out of order: the newest time stamp stays where it is on the line

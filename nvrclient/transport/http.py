@@ -253,6 +253,8 @@ class HttpClient:
             outcome, ConnectionFailedError | CommandError
         ):  # a command that may have been done
             self._reach.heard(None)
+        elif isinstance(outcome, ProtocolError):
+            self._reach.heard(0)  # something answered, however it may be read
         raise outcome
 
     async def aclose(self) -> None:
