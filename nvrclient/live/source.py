@@ -26,12 +26,13 @@ from nvrclient.errors import (
 from nvrclient.frames import AudioFrame, Codec, StreamItem, VideoFrame
 from nvrclient.live.buffer import FrameBuffer
 from nvrclient.live.feed import Feed, HttpFeed, Space, UdpFeed
+from nvrclient.live.held import HeldUid
 from nvrclient.live.newest import NewestGop
 from nvrclient.live.patience import Patience
 from nvrclient.live.tries import FATAL, next_try, nothing_came, tries_for
 from nvrclient.live.wanted import Transport, Wanted
 from nvrclient.tasks import BugError, told
-from nvrclient.uids import UidGoneError, UidSlot
+from nvrclient.uids import UidGoneError
 
 logger = logging.getLogger("nvrclient.live")
 
@@ -76,8 +77,7 @@ class LiveSource:
         self._buffers: list[FrameBuffer] = []
         self._newest = NewestGop()
         self._feed: Feed | None = None
-        self._slot: UidSlot | None = None  # held until the stream ends, or the recorder forgets it
-        self._lost: asyncio.Future[None] = connection.loop.create_future()  # its UID is gone
+        self._uid = HeldUid(connection, wanted.camera)
         self._patience = Patience(connection.options.stall_timeout)
         self._audio = wanted.audio
         self._audio_codec = wanted.audio_codec
@@ -205,7 +205,7 @@ class LiveSource:
             failure = told(f"live camera {self.wanted.camera}", bug)
         finally:
             self.state = "closed"
-            self._give_uid_back()
+            self._uid.give_back()
             if self._timer is not None:
                 self._timer.cancel()
             self._connection.streams.discard(self)
@@ -229,9 +229,8 @@ class LiveSource:
                 await self._once(transport, codec)
                 raise AssertionError("a stream ends by an exception")
             except UidGoneError:
-                uids_gone += (
-                    self._connection.stats.logins > logins
-                )  # others died with what was before
+                # Only new ones count: old ones died with what was before.
+                uids_gone += self._connection.stats.logins > logins
                 error = StreamEndedError(
                     f"live camera {self.wanted.camera}: the recorder no longer knows the stream's"
                     " UID; it was restarted, or sixteen others were issued since"
@@ -297,9 +296,9 @@ class LiveSource:
         self._pictures_before = self.demuxer.video.frames
         try:
             async with connection.reach.turn() if patient else nullcontext():
-                held = self._slot
+                held = self._uid.slot
                 while feed is None:
-                    slot = await self._hold_uid(patient=patient)
+                    slot = await self._uid.take(patient=patient)
                     feed = (HttpFeed if transport == "http" else UdpFeed)(
                         connection,
                         slot,
@@ -323,8 +322,9 @@ class LiveSource:
             await self._watch(feed)
         except NVRError as error:
             returns = self._first_frame_given and not self._is_final(error)
-            if self._slot is not None and self._out_since is not None and self._is_barren(error):
-                connection.suspect(self._slot, self._out_since)
+            mine = self._uid.slot
+            if mine is not None and self._out_since is not None and self._is_barren(error):
+                connection.suspect(mine, self._out_since)
             raise
         finally:
             if feed is not None:
@@ -341,7 +341,7 @@ class LiveSource:
         try:
             if returns:
                 feed.owe_stop()
-            elif not self._lost.done():
+            elif not self._uid.lost.done():
                 with anyio.move_on_after(STOP_TIME, shield=True) as deadline:
                     await feed.stop()
                 if deadline.cancelled_caught:
@@ -349,31 +349,6 @@ class LiveSource:
         finally:
             self._retire(feed)
             await feed.aclose()
-
-    async def _hold_uid(self, *, patient: bool) -> UidSlot:
-        """Return the UID of this stream, another where it is gone."""
-        if self._slot is not None and not self._slot.gone:
-            return self._slot
-        self._give_uid_back()
-        self._lost = self._connection.loop.create_future()
-        self._slot = await self._connection.lease_live(self.wanted.camera, patient=patient)
-        self._slot.watchers.add(self._uid_lost)
-        return self._slot
-
-    def _uid_lost(self, error: NVRError | None) -> None:
-        if self._lost.done():
-            return
-        if error is None:
-            self._lost.set_result(None)
-        else:
-            self._lost.set_exception(error)
-            self._lost.exception()  # retrieved, also where the stream is being stopped already
-
-    def _give_uid_back(self) -> None:
-        slot, self._slot = self._slot, None
-        if slot is not None:
-            slot.watchers.discard(self._uid_lost)
-            self._connection.release(slot, self.wanted.camera)
 
     async def _watch(self, feed: Feed) -> None:
         """Let the feed run; raise when it ends, when its UID is gone, or when no picture comes any more."""
@@ -387,14 +362,14 @@ class LiveSource:
             while True:
                 due = patience.due(video.picture_at, video.interval)
                 await asyncio.wait(
-                    (running, self._lost, feed.failed),
+                    (running, self._uid.lost, feed.failed),
                     timeout=max(0.0, due - loop.time()),
                     return_when=asyncio.FIRST_COMPLETED,
                 )
-                for ended in (feed.failed, running, self._lost):
+                for ended in (feed.failed, running, self._uid.lost):
                     if ended.done():
                         ended.result()
-                if self._lost.done():
+                if self._uid.lost.done():
                     raise UidGoneError
                 woken = loop.time()
                 if any(buffer.is_full for buffer in self._buffers):
@@ -496,8 +471,8 @@ class LiveSource:
         self._patience.give(item)
         if isinstance(item, VideoFrame):
             self._out_since = None
-            if self._slot is not None:
-                self._slot.pictures_at = item.received_at
+            if self._uid.slot is not None:
+                self._uid.slot.pictures_at = item.received_at
             if not self._first_frame_given:
                 self._first_frame_given = True
                 if item.codec is not Codec.JPEG or not self.wanted.codec_is_sure:
