@@ -34,10 +34,7 @@ from nvrclient.pace import LoginPace, Pace
 from nvrclient.pulse import Pulse
 from nvrclient.stats import SessionStats
 from nvrclient.tasks import told
-from nvrclient.transport.http import (
-    Address,
-    Reply,
-)
+from nvrclient.transport.http import Address, Reply
 from nvrclient.turns import Turns
 from nvrclient.uids import UidGoneError, UidSlot, UidTable
 from nvrclient.wire import Wire
@@ -82,6 +79,7 @@ class Connection(Wire):
         self.is_open = False
         self.streams: set[Closable] = set()
         self.codecs: dict[int, Codec] = {}  # found out, by camera
+        self.snapshot_codecs: dict[int, Codec] = {}  # what gave the last snapshot, by camera
         self.channels = options.channels  # cameras the recorder supports, once known
         self.channels_asked = False
         self._table = UidTable(options.max_uids)
@@ -280,8 +278,7 @@ class Connection(Wire):
         if stopped:
             self._spare(slot)
         elif slot in self._table and self._closing is None:
-            self._forget(slot)
-            self.spawn(self._log_out(slot), f"logout UID #{slot.number}")
+            self._dismiss(slot)
 
     async def lease_download(self) -> UidSlot:
         """Return a UID for one download; give it back by `release_download`; raises as `lease_live`.
@@ -307,8 +304,7 @@ class Connection(Wire):
 
     def _spare(self, slot: UidSlot) -> None:
         if self._closing is None and self._table.is_spare(slot):
-            self._forget(slot)
-            self.spawn(self._log_out(slot), f"logout UID #{slot.number}")
+            self._dismiss(slot)
 
     def lose(self, slot: UidSlot, error: NVRError | None = None) -> None:
         """The recorder no longer knows this UID: tell all who use it; with `error` they end by it."""
@@ -329,7 +325,7 @@ class Connection(Wire):
         """
         if slot.pictures_at < since and slot in self._table:
             self.lose(slot)
-            self.spawn(self._log_out(slot), f"logout UID #{slot.number}")
+            self._dismiss(slot)
 
     def _forget(self, slot: UidSlot) -> None:
         self._table.remove(slot)
@@ -397,6 +393,11 @@ class Connection(Wire):
                 retry_after=None,
             )
         self.lose(held)
+
+    def _dismiss(self, slot: UidSlot) -> None:
+        """Forget a UID at once, and log it out in the background."""
+        self._forget(slot)
+        self.spawn(self._log_out(slot), f"logout UID #{slot.number}")
 
     async def _log_out(self, slot: UidSlot) -> None:
         self._forget(slot)

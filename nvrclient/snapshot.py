@@ -12,7 +12,6 @@ import asyncio
 import logging
 from dataclasses import replace
 from importlib.util import find_spec
-from weakref import WeakKeyDictionary
 
 from anyio import to_thread
 
@@ -43,9 +42,6 @@ BUFFER = 16 << 20
 LOOK = 0.05
 """Seconds between two looks whether the placeholder for "no JPEG stream" comes; it is no picture, so nothing tells."""
 
-_worked: WeakKeyDictionary[Connection, dict[int, Codec]] = WeakKeyDictionary()
-"""What gave the last snapshot of each camera."""
-
 
 async def take_snapshot(connection: Connection, owner: object, camera: int) -> bytes:
     """Return a picture of the camera as a JPEG file; see ``Camera.snapshot``."""
@@ -55,7 +51,7 @@ async def take_snapshot(connection: Connection, owner: object, camera: int) -> b
 
 
 async def _taken(connection: Connection, owner: object, camera: int) -> bytes:
-    worked = _worked.setdefault(connection, {})
+    worked = connection.snapshot_codecs
     failures: dict[Codec, NVRError] = {}
     for codec in _order(connection, camera, worked.get(camera)):
         if codec is not Codec.JPEG and find_spec("av") is None:

@@ -26,7 +26,6 @@ MAX_STREAMS = 16
 MAX_UIDS = 16
 """UIDs on one recorder (1.3); past that it invalidates one, perhaps ours."""
 
-
 UID_LIFETIME = 90.0
 """Seconds a UID lives after the last command that carried it (1.3)."""
 
@@ -39,12 +38,15 @@ class UidSlot:
     """One UID of ours and what it is used for.
 
     ``number`` names it in logs, where the UID itself never stands. ``fresh`` until a command with it succeeded; ``gone``
-    once it is no longer ours; ``replaces``: it was asked for because another was lost; ``pictures_at`` is when one of its streams last brought a picture;
+    once it is no longer ours; ``replaces``: it was asked for because another was lost; ``pictures_at`` is when one of its
+    streams last brought a picture.
+
     ``set_up`` once it was made a UID of live streams, ``plays`` while a playback moves it, ``downloads`` while a download
-    has it. ``controls`` counts the
-    commands of camera control under way on it, ``controlled_at`` is when the last one ended. ``unstopped`` holds, by
-    camera, the COMP and port of streams whose STOP was not answered, ``refused_stops`` how often it was refused for now. `watchers` are called when it is lost, with the
-    error that its users end with where it cannot be replaced.
+    has it. ``controls`` counts the commands of camera control under way on it, ``controlled_at`` is when the last one
+    ended. ``unstopped`` holds, by camera, the COMP and port of streams whose STOP was not answered, ``refused_stops`` how
+    often it was refused for now.
+
+    `watchers` are called when it is lost, with the error that its users end with where it cannot be replaced.
     """
 
     __slots__ = (
