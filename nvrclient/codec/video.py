@@ -35,6 +35,9 @@ from nvrclient.rtp.timeline import Timeline, WallClock
 CLOCK_RATE = 90_000
 PAYLOAD_TYPES = {98: Codec.H264, 101: Codec.H265}
 
+NO_PAUSE = 0.5
+"""Seconds above two pictures' time within which another sender goes on without a picture missing in between."""
+
 _DEPACKETIZERS: dict[Codec, Callable[[], Depacketizer]] = {
     Codec.H264: h264.H264Depacketizer,
     Codec.H265: h265.H265Depacketizer,
@@ -197,6 +200,8 @@ class VideoTrack:
         if unit.opens:
             self._timeline.restart()
             self._waiting = True
+            if self._has_paused(now):  # no number tells what is missing between two senders
+                self._interruption = self._interruption or "loss"
         if unit.lost or unit.damage:
             self._waiting = True
             self._interruption = self._interruption or "loss"
@@ -303,6 +308,11 @@ class VideoTrack:
         if self._previous_at is not None:
             self.interval += (now - self._previous_at - self.interval) / 8
         self._previous_at = self.picture_at = now
+
+    def _has_paused(self, now: float) -> bool:
+        """Whether pictures are overdue by so much that some must be missing."""
+        since = None if self._previous_at is None else now - self._previous_at
+        return since is not None and since > 2 * self.interval + NO_PAUSE
 
     def _drop(self, reason: str) -> None:
         self.dropped[reason] = self.dropped.get(reason, 0) + 1

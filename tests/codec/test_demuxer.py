@@ -447,6 +447,31 @@ def test_row_30_the_time_that_passed_counts_not_the_other_senders_time_stamps(ah
     assert [after - pts[30] for after in pts[30:]] == [6000 * n for n in range(30)]
 
 
+@pytest.mark.parametrize("fps", [1, 15])
+@pytest.mark.parametrize("missing", [0, 30])
+@pytest.mark.parametrize("change", ["sender", "sequence"])
+def test_row_30_what_is_missing_between_two_senders_is_told(
+    fps: int, missing: int, change: str
+) -> None:
+    """No number tells of it where the next one begins with a key frame; the time that passed does."""
+    pipe = Pipe()
+    sender = Sender(Codec.H264)
+    for picture in sender.clip("h264", range(30)):
+        pipe.push(*picture)
+        pipe.wait(1 / fps)
+    pipe.wait(missing / fps)
+    if change == "sender":
+        sender.ssrc = 9
+    else:
+        sender.sequence_number = (sender.sequence_number + 20_000) & 0xFFFF
+    for picture in sender.clip("h264", range(30 + missing, 90)):
+        pipe.push(*picture)
+        pipe.wait(1 / fps)
+    pipe.finish()
+    assert judge(pipe, "h264") == [*range(30), *range(30 + missing, 90)]
+    assert [item.reason for item in pipe.told] == (["loss"] if missing else [])
+
+
 @pytest.mark.parametrize("first", range(1, len(Clip.load("h265_slices").nal_units[0])))
 def test_row_30_the_first_packets_of_a_new_sender_are_lost(first: int) -> None:
     """Where a sender began is not known: a key frame without its first slice is no key frame."""

@@ -245,7 +245,8 @@ async def test_several_senders_one_after_the_other(encoded: Callable[[str], Path
         await asyncio.sleep(0)
     assert len(hearing.frames) == 3 * PICTURES
     reasons = [item.reason for item in hearing.items if isinstance(item, Discontinuity)]
-    assert reasons == ["format"]  # the first two have the same parameter sets
+    # The first two have the same parameter sets. Some time passes from one process to the next: it may be told.
+    assert [reason for reason in reasons if reason != "loss"] == ["format"]
     assert hearing.demuxer.counters().ssrc_changes == 2
     assert hearing.demuxer.counters().lost == 0
 
