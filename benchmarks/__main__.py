@@ -8,10 +8,12 @@ import sys
 from importlib.metadata import version
 from platform import python_version
 
-from benchmarks import depacketizer, download, multipart, playback
+from benchmarks import cameras, depacketizer, download, multipart, playback
 from benchmarks.measurement import Row, WrongOutputError, pin_malloc, table
 
-_BENCHMARKS = {module.NAME: module.run for module in (depacketizer, multipart, playback, download)}
+_BENCHMARKS = {
+    module.NAME: module.run for module in (depacketizer, multipart, playback, download, cameras)
+}
 
 
 def main() -> int:

@@ -17,22 +17,20 @@ import hashlib
 import os
 import shutil
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Callable
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import Self
 
 import httpx
 
 import nvrclient
-from benchmarks.measurement import Row, WrongOutputError
+from benchmarks.measurement import Row, WrongOutputError, peak_memory
+from benchmarks.server import Server
 
 NAME = "download"
 
@@ -60,7 +58,10 @@ def run(rounds: int, seconds: float, say: Callable[[str], None]) -> list[Row]:
     size = round(seconds * BYTES_A_SECOND_OF_MEDIA) // PARTS * PARTS
     rounds = min(rounds, 5)  # a gigabyte each
     say(f"{size >> 20} MiB in parts of {PARTS >> 10} KiB, {rounds} rounds")
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as scratch, _Server(size) as server:
+    with (
+        tempfile.TemporaryDirectory(dir=Path.cwd()) as scratch,
+        Server("benchmarks.download", str(size)) as server,
+    ):
         to = Path(scratch)
         _ours(server.url, to / "ours")  # what is imported and allocated once
         _check(to / "ours", size)
@@ -69,9 +70,9 @@ def run(rounds: int, seconds: float, say: Callable[[str], None]) -> list[Row]:
         bare: list[float] = []
         grown: list[float] = []
         for _ in range(rounds):
-            before = _memory(reset=True)
+            before = peak_memory(reset=True)
             ours.append(_ours(server.url, to / "ours"))
-            grown.append(_memory() - before)
+            grown.append(peak_memory() - before)
             _check(to / "ours", size)
             bare.append(_bare(server.url, to / "bare"))
     ratios = [other / own for own, other in zip(ours, bare, strict=True)]
@@ -142,44 +143,6 @@ _NOISE = hashlib.shake_256(b"download").digest(PARTS - 8)
 def _block(number: int) -> bytes:
     """Return one part's body: no two are alike."""
     return number.to_bytes(8, "big") + _NOISE
-
-
-def _memory(*, reset: bool = False) -> float:
-    """Return the peak of resident memory in MiB since it was reset, where Linux tells it."""
-    try:
-        if reset:
-            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-    except OSError:
-        return 0.0
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
-
-
-class _Server:
-    """The server's process; `url` while it runs."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-
-    def __enter__(self) -> Self:
-        with closing(socket.create_server(("127.0.0.1", 0))) as listener:
-            port = listener.getsockname()[1]
-            self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "benchmarks.download",
-                    str(listener.fileno()),
-                    str(self._size),
-                ],
-                pass_fds=[listener.fileno()],
-            )
-        self.url = f"http://127.0.0.1:{port}"
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.wait()
 
 
 def _serve(listener: socket.socket, size: int) -> None:

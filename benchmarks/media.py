@@ -60,7 +60,7 @@ class Video:
 
 
 @cache
-def encode(codec: Codec, pictures: int) -> Clip:
+def encode(codec: Codec, pictures: int, bit_rate: int = BIT_RATE) -> Clip:
     """Encode a moving test picture with noise, once a run."""
     graph = av.filter.Graph()
     steps = [
@@ -76,7 +76,7 @@ def encode(codec: Codec, pictures: int) -> Clip:
     encoder.width, encoder.height = WIDTH, HEIGHT
     encoder.pix_fmt = "yuvj420p" if codec is Codec.JPEG else "yuv420p"
     encoder.time_base, encoder.framerate = Fraction(1, FPS), Fraction(FPS)
-    encoder.bit_rate = BIT_RATE
+    encoder.bit_rate = bit_rate
     encoder.options = options
     units: list[bytes] = []
     for number in range(pictures):

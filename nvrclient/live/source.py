@@ -25,6 +25,7 @@ from nvrclient.errors import (
 )
 from nvrclient.frames import AudioFrame, Codec, StreamItem, VideoFrame
 from nvrclient.live.buffer import FrameBuffer
+from nvrclient.live.datagrams import Datagrams
 from nvrclient.live.feed import Feed, HttpFeed, Space, UdpFeed
 from nvrclient.live.held import HeldUid
 from nvrclient.live.newest import NewestGop
@@ -75,6 +76,7 @@ class LiveSource:
         )
         self._connection = connection
         self._buffers: list[FrameBuffer] = []
+        self.datagrams = Datagrams()
         self._newest = NewestGop()
         self._feed: Feed | None = None
         self._uid = HeldUid(connection, wanted.camera)
@@ -84,9 +86,10 @@ class LiveSource:
         self._accepted = False  # the START at hand was
         self._watching = False  # the feed at hand is live, not being stopped
         self._hearing: asyncio.Task[None] | None = None
-        self._dropped_by_kernel = 0  # of feeds that are gone
-        self._foreign = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._quiet_at: float | None = (
+            None  # when pictures that came before START's answer are missed
+        )
         self._early_audio: deque[AudioFrame] = deque()
         self.early_audio_dropped = 0
         self._first_frame_given = False
@@ -174,24 +177,6 @@ class LiveSource:
     def audio_problem(self) -> str | None:
         """Why there is no audio although it was asked for, or None."""
         return self._feed.audio_problem if self._feed is not None else None
-
-    @property
-    def foreign(self) -> int:
-        """Datagrams from others than the recorder."""
-        feed = self._feed
-        if isinstance(feed, UdpFeed):
-            return self._foreign + sum(r.foreign for r in feed.receivers.values())
-        return self._foreign
-
-    @property
-    def dropped_by_kernel(self) -> int | None:
-        """Datagrams dropped for want of socket buffer; None where the system does not say, or over HTTP."""
-        feed = self._feed
-        if isinstance(feed, UdpFeed):
-            counts = [receiver.kernel_dropped for receiver in feed.receivers.values()]
-            known = [count for count in counts if count is not None]
-            return self._dropped_by_kernel + sum(known) if len(known) == len(counts) else None
-        return self._dropped_by_kernel if self.transport == "udp" else None
 
     # The task
 
@@ -317,6 +302,7 @@ class LiveSource:
                         await feed.aclose()  # it was gone with what broke the stream before
                         feed, held = None, None
             self._feed, self._accepted = feed, True
+            self.datagrams.begin(feed)
             if not self._entered.done():
                 self._entered.set_result(None)
             await self._watch(feed)
@@ -347,7 +333,8 @@ class LiveSource:
                 if deadline.cancelled_caught:
                     self._connection.reach.doubt()
         finally:
-            self._retire(feed)
+            self._feed = None
+            self.datagrams.end(feed)
             await feed.aclose()
 
     async def _watch(self, feed: Feed) -> None:
@@ -356,7 +343,7 @@ class LiveSource:
         video = self.demuxer.video
         patience.start(loop.time())
         running = self._connection.spawn(feed.run(), f"feed of camera {self.wanted.camera}")
-        self._watching = True
+        self._watching, self._quiet_at = True, None
         self._start_hearing()
         try:
             while True:
@@ -377,14 +364,7 @@ class LiveSource:
                 elif woken > due + LATE_WAKE:
                     patience.began = woken - patience.stall_time(video.interval) + LATE_WAKE
                 elif woken >= patience.due(video.picture_at, video.interval):
-                    raise patience.stalled(
-                        self.wanted.camera,
-                        feed.transport,
-                        woken,
-                        video.interval,
-                        self.demuxer.counters().packets,
-                        first=not self._first_frame_given,
-                    )
+                    raise self._stalled(woken)
         except NVRError as error:
             self._connection.reach.doubt()
             if self._is_final(error):
@@ -399,6 +379,17 @@ class LiveSource:
                     if task is not None:
                         task.cancel()
                         await asyncio.wait((task,))
+
+    def _stalled(self, now: float) -> StreamStalledError:
+        assert self.transport is not None
+        return self._patience.stalled(
+            self.wanted.camera,
+            self.transport,
+            now,
+            self.demuxer.video.interval,
+            self.demuxer.counters().packets,
+            first=not self._first_frame_given,
+        )
 
     def _start_hearing(self) -> None:
         """Have the audio of the feed at hand, if somebody wants it."""
@@ -447,8 +438,10 @@ class LiveSource:
             self.early_audio_dropped += 1
 
     def _set_timer(self) -> None:
-        """One timer for whatever the demuxer waits for."""
+        """One timer for whatever the demuxer waits for, and for silence while START has no answer."""
         due = self.demuxer.deadline
+        if self._quiet_at is not None:
+            due = self._quiet_at if due is None else min(due, self._quiet_at)
         timer = self._timer
         if timer is not None and (due is None or timer.cancelled() or timer.when() != due):
             timer.cancel()
@@ -458,11 +451,16 @@ class LiveSource:
 
     def _on_timer(self) -> None:
         self._timer = None
+        now = self._connection.loop.time()
         try:
-            self.demuxer.flush(self._connection.loop.time())
-        except Exception as bug:  # noqa: BLE001  nobody awaits a timer: the feed's end tells it
-            if self._feed is not None:
-                self._feed.fail(bug)
+            self.demuxer.flush(now)
+            if self._quiet_at is not None and now >= self._quiet_at:
+                self._interrupt(self._stalled(now))
+                return
+        except Exception as bug:  # nobody awaits a timer: the feed's end tells it
+            if self._feed is None:
+                raise
+            self._feed.fail(bug)
         else:
             self._arrived()
 
@@ -470,7 +468,10 @@ class LiveSource:
         """Keep the newest GOP for those who join later."""
         self._patience.give(item)
         if isinstance(item, VideoFrame):
-            self._out_since = None
+            self._out_since = self._quiet_at = None
+            if self._entered.done() and not self._watching:  # START is sent again, and not answered
+                interval = self.demuxer.video.interval
+                self._quiet_at = item.received_at + self._patience.stall_time(interval)
             if self._uid.slot is not None:
                 self._uid.slot.pictures_at = item.received_at
             if not self._first_frame_given:
@@ -487,13 +488,7 @@ class LiveSource:
         self.state = "reconnecting"
         self.stalls += isinstance(error, StreamStalledError)
         self._newest.clear()
+        self._quiet_at = None
         self.demuxer.interrupt("reconnect")
         for item in self.demuxer.take():
             self._give(item)
-
-    def _retire(self, feed: Feed) -> None:
-        self._feed = None
-        if isinstance(feed, UdpFeed):
-            for receiver in feed.receivers.values():
-                self._dropped_by_kernel += receiver.kernel_dropped or 0
-                self._foreign += receiver.foreign

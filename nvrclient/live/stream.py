@@ -118,6 +118,7 @@ class LiveStream(ItemStream):
         for reason, count in buffer.dropped.items():
             dropped[reason] = dropped.get(reason, 0) + count
         picture_at = source.demuxer.video.picture_at
+        kernel = source.datagrams.dropped
         return StreamStats(
             packets=now.packets - base.packets,
             bytes=now.bytes - base.bytes,
@@ -131,12 +132,8 @@ class LiveStream(ItemStream):
             duplicates=now.duplicates - base.duplicates,
             malformed=now.malformed - base.malformed,
             ignored=_less(now.ignored, base.ignored),
-            foreign=source.foreign - self._base.foreign,
-            kernel_dropped=(
-                source.dropped_by_kernel - self._base.kernel
-                if source.dropped_by_kernel is not None
-                else None
-            ),
+            foreign=source.datagrams.foreign - self._base.foreign,
+            kernel_dropped=None if kernel is None else kernel - self._base.kernel,
             ssrc_changes=now.ssrc_changes - base.ssrc_changes,
             reconnects=source.reconnects - self._base.reconnects,
             stalls=source.stalls - self._base.stalls,
@@ -175,8 +172,8 @@ class LiveStream(ItemStream):
         )
         self._base = _Base(
             source.demuxer.counters(audio=wanted.audio),
-            source.foreign,
-            source.dropped_by_kernel or 0,
+            source.datagrams.foreign,
+            source.datagrams.dropped or 0,
             source.reconnects,
             source.stalls,
             source.early_audio_dropped,

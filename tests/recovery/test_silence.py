@@ -147,6 +147,36 @@ def test_row_20_a_black_hole(seconds: float) -> None:
     run_simulated(scenario(), debug=False)
 
 
+@pytest.mark.parametrize("answered", [False, True])
+def test_row_20_silence_before_the_answer_to_start(*, answered: bool) -> None:
+    """Over UDP pictures may come before START is answered: told as soon as they stop, whatever becomes of START."""
+
+    async def scenario() -> None:
+        recorder = light_recorder()
+        clock = simulated_clock()
+        async with watching(recorder) as nvr, viewing(nvr, 1, "udp") as [viewer]:
+            await until_live([viewer], 10)
+            recorder.faults.slow_starts(9.0, seconds=15)
+            recorder.faults.forget_uids()
+            async with asyncio.timeout(60):
+                while len(viewer.gaps) < 1 or viewer.is_out:
+                    await asyncio.sleep(0.1)
+            began = clock.time()
+            if answered:
+                recorder.faults.disturb(StreamFault.SILENCE)
+            else:
+                recorder.faults.black_hole(30)
+            await asyncio.sleep(6.5)
+            assert len(viewer.gaps) == 2
+            assert viewer.is_out
+            assert viewer.gaps[1].told - began <= 6
+            assert viewer.stream.state == "reconnecting"
+            await until_live([viewer], 60)
+            assert len(viewer.gaps) == viewer.stream.stats.reconnects == 2
+
+    run_simulated(scenario())
+
+
 def test_row_20_commands_in_a_black_hole_end_in_time() -> None:
     async def scenario() -> None:
         recorder = light_recorder(1)

@@ -161,6 +161,7 @@ class Day:
         self._gaps_before: dict[int, tuple[object, int, int]] = {}
         self._seen = 0  # incidents of the log
         self._last: Incident | None = None
+        self._slowed_at = 0.0  # when all streams were made to start again
 
     async def run(self) -> Report:
         """Run it; the report has what was wrong."""
@@ -226,7 +227,7 @@ class Day:
             self._compare_losses(now)
             if now >= slow_at and not faults.lasting:
                 # All sixteen start again at once while START takes its time: so it is seen how many are in flight.
-                slow_at = now + SLOW_EVERY
+                slow_at, self._slowed_at = now + SLOW_EVERY, now
                 faults.slow_starts(1.0, seconds=20)
                 faults.forget_uids()
             if ticks % 60 == 0:
@@ -340,12 +341,16 @@ class Day:
                     self._wrong(f"{name}: camera {watcher.camera} was interrupted at {told:.1f}")
         if kind in REBOOTS:
             self._judge_connects(name, incident)
-        alone = len(self._under) == 1  # nothing else began meanwhile that it can be out by
+        alone = self._is_alone(incident)
         for watcher in self._watchers:
             if watcher.is_out and alone:
                 self._wrong(
                     f"{name}: camera {watcher.camera} is not back {BACK_WITHIN:g} s after it"
                 )
+
+    def _is_alone(self, incident: Incident) -> bool:
+        """Whether nothing else began after it by which a stream can be out."""
+        return len(self._under) == 1 and self._slowed_at < incident.began
 
     def _judge_outage(self, name: str, watcher: Watcher, incident: Incident) -> None:
         assert incident.ended is not None
@@ -355,7 +360,7 @@ class Day:
             return
         self.report.outages += 1
         back = watcher.is_back_by(told)
-        alone = len(self._under) == 1
+        alone = self._is_alone(incident)
         if alone and back is not None and back - max(incident.ended, incident.began) > BACK_WITHIN:
             self._wrong(
                 f"{name}: camera {watcher.camera} was back after {back - incident.ended:.1f} s"
