@@ -15,8 +15,8 @@ _LINE = re.compile(r"\| (\d+) \| ([^|]+) \| ([^|]+) \|")
 _FILE = re.compile(r"`([\w/]+\.py)`")
 _ROWS = re.compile(r"(?:^test|_)_?rows?((?:_(?:to_)?\d+)+)(?=_|$)")
 
-REQUIRED = {*range(1, 38), *range(69, 79)} - {76}
-"""Rows that a test must show; 76 is a benchmark's."""
+REQUIRED = {*range(1, 38), *range(69, 79)}
+"""Rows that a test must show."""
 
 
 def table() -> dict[int, set[str]]:

@@ -9,14 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import cameras
 from benchmarks.measurement import Contender, Row, WrongOutputError, check, table
 
 ROOT = Path(__file__).parents[2]
 
+OTHERS = ("depacketizer", "multipart", "playback", "download")
+"""All but the cameras, who take their time whatever is asked for."""
+
 
 def test_a_short_run_prints_ratios() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "--rounds", "1", "--seconds", "1", "--json"],
+        [sys.executable, "-m", "benchmarks", *OTHERS, "--rounds", "1", "--seconds", "1", "--json"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -44,6 +48,23 @@ def test_a_short_run_prints_ratios() -> None:
     [memory] = [row for row in rows if row["measured"] == "MiB more memory"]
     assert memory["case"] == "256 MiB"
     assert memory["ratio"] < memory["must"]
+
+
+def test_sixty_four_cameras_are_seen_for_a_second() -> None:
+    said: list[str] = []
+    rows = cameras.run(1, 1 / cameras.SECONDS_A_SECOND_OF_MEDIA, said.append)
+    found = {(row.case, row.measured): row for row in rows}
+    for transport in ("UDP", "HTTP"):
+        case = f"64 x 4 Mbit/s, {transport}"
+        for measured in ("share of a core", "CPU ÷ asyncio alone", "ms late, 99 of 100"):
+            ratio = found[case, measured].ratio
+            assert ratio is not None
+            assert ratio > 0
+        memory = found[case, "MiB more memory"]
+        assert memory.ratio is not None
+        assert memory.must is not None
+        assert memory.ratio <= memory.must
+    assert len(rows) == len(found) == 12
 
 
 @pytest.mark.parametrize("given", [[b"one"], [b"one", b"2"], [b"one", b"two", b"three"]])
