@@ -103,7 +103,7 @@ class StreamStats:
     | dropped | frames not given, by reason |
     | lost, reordered, late, duplicates | RTP packets, by sequence number |
     | malformed | packets, payloads and parts that could not be used |
-    | ignored | packets and parts that belong to no track, by reason |
+    | ignored | packets and parts that belong to no track, or to another camera, by reason |
     | foreign | datagrams from others than the recorder |
     | kernel_dropped | datagrams the kernel dropped for want of buffer; None over HTTP, or where it does not say |
     | ssrc_changes, reconnects | new senders; times the stream was brought back |

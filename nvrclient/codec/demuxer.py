@@ -153,6 +153,8 @@ class Demuxer:
         ignored = dict(self._ignored)
         if strays := sum(reorder.strays for reorder in reorders):
             ignored["stray"] = strays
+        if self.video.of_another_camera:
+            ignored["another camera"] = self.video.of_another_camera
         return MediaCounters(
             packets=self._packets,
             bytes=self._bytes,

@@ -38,6 +38,9 @@ PAYLOAD_TYPES = {98: Codec.H264, 101: Codec.H265}
 NO_PAUSE = 0.5
 """Seconds above two pictures' time within which another sender goes on without a picture missing in between."""
 
+MAX_OTHERS = 16
+"""Senders of other cameras that are remembered."""
+
 _DEPACKETIZERS: dict[Codec, Callable[[], Depacketizer]] = {
     Codec.H264: h264.H264Depacketizer,
     Codec.H265: h265.H265Depacketizer,
@@ -66,6 +69,7 @@ class VideoTrack:
         self.dropped: dict[str, int] = {}
         self.malformed: dict[str, int] = {}
         self.ssrc_changes = 0
+        self.of_another_camera = 0  # packets that name another one, and were dropped
         self.picture_at: float | None = None  # when the last one, decodable or not, was complete
         self.interval = 0.0  # between pictures, seconds, smoothed
         self._previous_at: float | None = None  # as picture_at, since the stream last broke
@@ -76,6 +80,8 @@ class VideoTrack:
         self._settle = settle
         self._assembler: Assembler | None = None
         self._ssrc: int | None = None
+        self._is_numbered = False  # a sender has named this very camera: names can be trusted
+        self._others: dict[int, None] = {}  # SSRCs of other cameras, the oldest first
         self._extension: bytes | None = None
         self._info = NO_INFO
         self._timeline = Timeline(CLOCK_RATE)
@@ -93,6 +99,9 @@ class VideoTrack:
 
     def push(self, packet: RtpPacket, now: float) -> None:
         """Take one packet of a payload type in `PAYLOAD_TYPES`, as it came at monotonic time `now`."""
+        if packet.ssrc != self._ssrc and self._is_numbered and self._is_anothers(packet):
+            self.of_another_camera += 1
+            return
         for due in self.reorder.push(packet, now):
             self._take(due, now)
 
@@ -188,6 +197,20 @@ class VideoTrack:
         for unit in self._assembler.push(packet, now):
             self._finish(unit, now)
 
+    def _is_anothers(self, packet: RtpPacket) -> bool:
+        """Whether its sender names another camera: a stream that was never stopped, on a port that is in use again.
+
+        Asked only where the recorder is known to number cameras as the caller does: some may count otherwise.
+        """
+        if packet.extension is not None:
+            named = parse_info(packet.extension).camera
+            self._others.pop(packet.ssrc, None)
+            if named not in {None, self._camera}:
+                self._others[packet.ssrc] = None
+                if len(self._others) > MAX_OTHERS:
+                    del self._others[next(iter(self._others))]
+        return packet.ssrc in self._others
+
     def _finish(self, unit: AccessUnit, now: float) -> None:
         """A picture is complete or has broken off: give it, or drop it and count why."""
         assert self._assembler is not None
@@ -197,6 +220,7 @@ class VideoTrack:
         if unit.extension is not None and unit.extension != self._extension:
             self._extension = unit.extension
             self._info = parse_info(unit.extension)
+            self._is_numbered = self._is_numbered or self._info.camera == self._camera
         if unit.opens:
             self._timeline.restart()
             self._waiting = True

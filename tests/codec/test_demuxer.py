@@ -5,6 +5,7 @@ Ground truth are access units of real encoders; `Pipe.check` holds the promises 
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
@@ -510,6 +511,41 @@ def test_row_30_same_time_stamp_another_sender() -> None:
     pipe.finish()
     assert judge(pipe, "h264") == [0, 1, 2, *range(30, 40)]
     assert pipe.dropped == {"loss": 1}
+
+
+def naming(sender: Sender, camera: int, pictures: Sequence[int]) -> list[list[bytes]]:
+    """Return pictures whose first packets name a camera (TLV 0x0004)."""
+    extension = struct.pack(">HHHH", 4, 8, camera, 0)
+    nals = Clip.load("h264").nal_units
+    return [sender.picture(nals[number], extension=extension) for number in pictures]
+
+
+def test_row_31_another_cameras_sender_is_not_heard() -> None:
+    """A stream that was never stopped goes on to this port: beside ours, and alone before ours is back."""
+    pipe = Pipe()
+    theirs = Sender(Codec.H264, ssrc=9)
+    pipe.push(*flat(naming(Sender(Codec.H264), 1, range(30))))
+    pipe.push(*flat(naming(theirs, 2, range(30))))
+    pipe.demuxer.interrupt("reconnect")
+    strange = flat(naming(theirs, 2, range(30, 60)))
+    pipe.push(*strange[1:])  # the packet that names it is lost; it is known already
+    pipe.push(*flat(naming(Sender(Codec.H264, ssrc=10), 1, range(30, 60))))
+    pipe.finish()
+    assert judge(pipe, "h264") == list(range(60))
+    ignored = pipe.demuxer.counters().ignored
+    assert set(ignored) == {"another camera"}
+    assert ignored["another camera"] > 2 * 30
+
+
+def test_row_30_recorders_that_number_otherwise_are_heard() -> None:
+    """The number counts only where it was once that of the camera asked for."""
+    pipe = Pipe()
+    for ssrc, camera in enumerate((17, 18, 0), 1):
+        pictures = range(30 * ssrc, 30 * ssrc + 30)
+        pipe.push(*flat(naming(Sender(Codec.H264, ssrc=ssrc), camera, pictures)))
+    pipe.finish()
+    assert judge(pipe, "h264") == list(range(30, 120))
+    assert not pipe.demuxer.counters().ignored
 
 
 @pytest.mark.parametrize("kind", ["ssrc", "payload type", "audio", "unknown payload type", "rtcp"])

@@ -481,3 +481,33 @@ def test_chaos_ends_no_stream_and_breaks_no_rule(seed: int) -> None:
         assert recorder.wrong == 0
 
     run(scenario)
+
+
+def test_row_31_dead_udp_streams_that_go_on_to_ports_in_use_again_mix_no_cameras() -> None:
+    """Row 31: what they name tells whose they are, once a sender has named the camera that was asked for."""
+
+    class Recorder(MoodyRecorder):
+        def sender(self, query: Query) -> Sender:
+            number = len(self.requests)
+            return Sender(camera=int(query["CAM"]), ssrc=number, sequence=number * 977 % 65536)
+
+        def sends_on(self, query: Query) -> bool:
+            return True
+
+    async def scenario() -> None:
+        recorder = Recorder()
+        async with (
+            recorder,
+            connect(recorder, rtp_ports=range(20_310, 20_312)) as nvr,
+            watching(nvr, 2, "udp") as watches,
+        ):
+            for _ in range(3):
+                recorder.forget_all()
+                await nvr.command("status.cgi")
+                await asyncio.sleep(30)
+            assert all_live(watches)
+            assert all(watch.stream.stats.ignored["another camera"] for watch in watches)
+            for number, watch in enumerate(watches, 1):
+                assert {frame.info.camera for frame in watch.frames} == {number}
+
+    run(scenario)
