@@ -339,7 +339,7 @@ class Day:
                 told = watcher.was_told(incident.began, incident.ended)
                 if told is not None and watcher.camera not in under.was_out:
                     self._wrong(f"{name}: camera {watcher.camera} was interrupted at {told:.1f}")
-        if kind in REBOOTS:
+        if kind in REBOOTS and not under.was_out:  # else streams were being started when it began
             self._judge_connects(name, incident)
         alone = self._is_alone(incident)
         for watcher in self._watchers:
