@@ -23,7 +23,7 @@ from importlib import import_module
 from benchmarks import media
 from benchmarks.measurement import Contender, Row, Sink, check, compare
 from nvrclient import Codec
-from nvrclient.container.multipart import PartReader
+from nvrclient.container.live import PartReader
 
 NAME = "multipart"
 

@@ -22,7 +22,7 @@ from nvrclient.codec.demuxer import Demuxer
 from nvrclient.commands import live
 from nvrclient.commands.command import Command, Uid
 from nvrclient.connection import Connection
-from nvrclient.container.multipart import PartReader
+from nvrclient.container.live import PartReader
 from nvrclient.errors import (
     CommandError,
     ConnectionFailedError,

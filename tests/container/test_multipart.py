@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nvrclient.container import multipart
-from nvrclient.container.multipart import MAX_PART_BYTES, Part, PartReader
+from nvrclient.container import live, multipart
+from nvrclient.container.live import MAX_PART_BYTES, Part, PartReader
 from nvrclient.container.parts import MultipartParser, PartBegin, PartData, PartEnd
 from nvrclient.errors import ProtocolError
 
@@ -576,7 +576,8 @@ def test_row_39_work_is_linear(flood: str, lead: str, monkeypatch: pytest.Monkey
         steps += 1
         return at
 
-    monkeypatch.setattr(multipart, "_find", find)
+    for module in (multipart, live):
+        monkeypatch.setattr(module, "find", find)
     for size in (65_536, 4096, 61, 1):
         work: list[float] = []
         for length in (1 << 13, 1 << 15) if size == 1 else (1 << 15, 1 << 18):
@@ -629,7 +630,8 @@ def test_row_39_a_body_that_holds_the_delimiter_is_searched_once(
         looked += end - start
         return buffer.find(needle, start, end)
 
-    monkeypatch.setattr(multipart, "_find", find)
+    for module in (multipart, live):
+        monkeypatch.setattr(module, "find", find)
     delimiter = b"--" + b"x" * 2000
     body = b"y" * 50_000 + delimiter
     data = part(body, delimiter=delimiter) + part(b"two", delimiter=delimiter)
