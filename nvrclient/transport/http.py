@@ -14,8 +14,6 @@ variables of its frames hold an URL or a header.
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import logging
 import zlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
@@ -36,7 +34,7 @@ from nvrclient.errors import (
     ProtocolError,
 )
 from nvrclient.reach import Reach
-from nvrclient.transport import tls
+from nvrclient.transport import silence, tls
 from nvrclient.transport.failures import verification_error, why_failed
 from nvrclient.transport.pool import Pool
 
@@ -381,11 +379,11 @@ class HttpClient:
                 "trace": trace,
             },
         )
-        token = _OURS.set(True)
+        token = silence.OURS.set(True)
         try:
             return await transport.handle_async_request(request)
         finally:
-            _OURS.reset(token)
+            silence.OURS.reset(token)
 
     async def _check_certificate(self, event: str, info: Mapping[str, Any]) -> None:
         """Check the certificate as soon as there is one: the request is not sent yet."""
@@ -482,20 +480,3 @@ def _peer(network: Any) -> str | None:
 
 def _load_trust(verify: tls.Verify) -> tls.Trust:
     return tls.load(verify, httpx.create_ssl_context(trust_env=False))
-
-
-# hpack logs header blocks at DEBUG, with the UID and the digest in them; httpcore logs the headers of answers, where
-# cookies and locations stand. Their records about our own requests are dropped; those of the application's other
-# clients are none of our business.
-_OURS: contextvars.ContextVar[bool] = contextvars.ContextVar("nvrclient_request", default=False)
-
-
-def _not_ours(record: logging.LogRecord) -> bool:
-    return not _OURS.get() or (
-        record.name.startswith("httpcore")
-        and "receive_response_headers.complete" not in str(record.msg)
-    )
-
-
-for _name in ("hpack.hpack", "hpack.table", "httpcore.http11", "httpcore.http2"):
-    logging.getLogger(_name).addFilter(_not_ours)
