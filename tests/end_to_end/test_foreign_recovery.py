@@ -511,3 +511,66 @@ def test_row_31_dead_udp_streams_that_go_on_to_ports_in_use_again_mix_no_cameras
                 assert {frame.info.camera for frame in watch.frames} == {number}
 
     run(scenario)
+
+
+# Answers
+
+
+@pytest.mark.parametrize("behind", [b"\r\n", b"\r\n\r\n\0", reply("200 OK", b"UID=77")])
+def test_what_stands_behind_an_answer_is_not_read_as_the_next_one(behind: bytes) -> None:
+    """A length without the line end behind the body; or an answer that nobody asked for."""
+
+    class Recorder(MoodyRecorder):
+        async def _answer(
+            self, name: str, query: Query, authorization: str | None, writer: asyncio.StreamWriter
+        ) -> bytes | None:
+            answer = await super()._answer(name, query, authorization, writer)
+            if answer and name == "status" and "N" in query:
+                answer = reply("200 OK", query["N"].encode())
+            return answer + behind if answer else answer
+
+    async def scenario() -> None:
+        recorder = Recorder()
+        async with recorder, connect(recorder, command_interval=0) as nvr:
+            for number in range(5):
+                assert await nvr.command("status.cgi", {"N": number}) == b"%d" % number
+                await nvr.camera(1).move(pan=1)
+                async with nvr.camera(1).live("h264", transport="udp") as stream:
+                    await anext(stream)
+            async with watching(nvr, 2) as watches:
+                await until(lambda: all_live(watches), SOON)
+        assert recorder.broken == []
+        assert not recorder.uids
+
+    run(scenario)
+
+
+def test_row_1_nonces_that_are_all_stale_for_a_while_are_no_wrong_password() -> None:
+    """Streams wait for it to heal; a session whose password was never right learns it at once."""
+
+    class Recorder(MoodyRecorder):
+        upset = True
+
+        async def mood(self, name: str, query: Query) -> bytes | None:
+            number = len(self.requests)
+            value = f'Digest realm="r", nonce="n{number}", qop="auth", stale=true'
+            upset = name == "dlogin" and self.upset
+            return reply("401 No", b"", f"WWW-Authenticate: {value}") if upset else None
+
+    async def scenario() -> None:
+        recorder = Recorder()
+        async with recorder:
+            with pytest.raises(nvrclient.AuthenticationError):
+                await connect(recorder)
+            recorder.upset = False
+            async with connect(recorder) as nvr, watching(nvr, 3) as watches:
+                await until(lambda: all_live(watches), SOON)
+                recorder.upset = True
+                recorder.forget_all()
+                await asyncio.sleep(60)
+                assert not any(watch.task.done() for watch in watches)
+                assert nvr.stats.credentials_sent <= 1 + 3 * 60 / 5
+                recorder.upset = False
+                await until(lambda: all_live(watches), AGAIN)
+
+    run(scenario)
