@@ -7,6 +7,7 @@ the recorder, so the position is told again (`place`).
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -17,10 +18,11 @@ from nvrclient.answers import check
 from nvrclient.commands import playback as commands
 from nvrclient.commands.command import Command, Uid
 from nvrclient.connection import Connection
-from nvrclient.errors import CommandError, NVRError
+from nvrclient.errors import CommandError, NVRError, ProtocolError
 from nvrclient.playback.motion import Motion
+from nvrclient.playback.pages import is_redirect
 from nvrclient.registered import registered_cameras
-from nvrclient.transport.http import Reply
+from nvrclient.transport.http import MAX_REPLY, Reply
 from nvrclient.uids import UidGoneError, UidSlot
 
 logger = logging.getLogger("nvrclient.playback")
@@ -42,11 +44,15 @@ _COUNTS = (16, 32, 64, 128, 4, 8, 9, 24)
 
 
 class Deck:
-    """See the module. `open` it, move it, ask it for data, `close` it."""
+    """See the module. `open` it, move it, ask it for data, `close` it.
+
+    ``is_proven``: the recorder knew the UID, since it brought pictures, or was in use before this playback took it.
+    """
 
     def __init__(self, connection: Connection, cameras: Sequence[int]) -> None:
         self.cameras = tuple(cameras)
         self.paused = False
+        self.is_proven = False
         self.patient = False  # it has played before: it waits for a UID that is free
         self._connection = connection
         self._slot: UidSlot | None = None
@@ -72,6 +78,7 @@ class Deck:
         slot = await self._connection.lease_playback(patient=self.patient)
         slot.watchers.add(self._lost)
         self._slot, self._started, self.paused = slot, False, False
+        self.is_proven = not slot.fresh
         try:
             await self._choose_cameras()
         except BaseException:
@@ -111,14 +118,26 @@ class Deck:
 
     async def video(self, camera: int) -> Reply:
         """Ask for the next GOP (3.2.1). Errors as `send`, but 204 is an answer: nothing there."""
-        return await self.send(lambda uid: commands.next_gop(uid, camera), limit=MAX_GOP)
+        return await self._ask(lambda uid: commands.next_gop(uid, camera), limit=MAX_GOP)
 
     async def audio(self, camera: int) -> Reply:
         """Ask for the next second of audio (3.2.2); as `video`."""
-        return await self.send(lambda uid: commands.next_audio(uid, camera), limit=MAX_AUDIO)
+        return await self._ask(lambda uid: commands.next_audio(uid, camera), limit=MAX_AUDIO)
 
-    async def send(self, make: Callable[[Uid], Command], *, limit: int = MAX_AUDIO) -> Reply:
-        """Send a command under the UID. Raises UidGoneError where it is gone, and for an answer that is an error."""
+    async def send(self, make: Callable[[Uid], Command]) -> None:
+        """Send a command under the UID.
+
+        Raises UidGoneError where it is gone, or may be since the command was sent elsewhere; and for an answer that is an
+        error.
+        """
+        try:
+            await self._ask(make, limit=MAX_REPLY)
+        except ProtocolError as error:
+            if is_redirect(error) and self.suspect():
+                raise UidGoneError from None
+            raise
+
+    async def _ask(self, make: Callable[[Uid], Command], *, limit: int) -> Reply:
         slot = self._slot
         if slot is None:
             raise UidGoneError
@@ -139,14 +158,21 @@ class Deck:
                     anyio.move_on_after(STOP_TIME, shield=True),
                     suppress(NVRError, UidGoneError, ValueError),
                 ):
-                    await self.send(lambda uid: commands.stop(uid, when))
+                    await self._ask(lambda uid: commands.stop(uid, when), limit=MAX_REPLY)
                     stopped = True
         finally:
             self._release(stopped=stopped)
 
-    def give_up_uid(self) -> None:
-        """Have the next command go out under another UID."""
-        self._release(stopped=False)
+    def suspect(self) -> bool:
+        """The UID was answered as one may be that was forgotten. Give it up if it is proven; return whether it was.
+
+        Recorders that forget a UID may answer it by anything. One that was issued since the last picture is kept: the
+        next would be answered alike.
+        """
+        if self._slot is None or not self.is_proven or not self._connection.options.reconnect:
+            return False
+        self._connection.suspect(self._slot, math.inf)  # nothing else hangs on it
+        return True
 
     def _release(self, *, stopped: bool) -> None:
         slot, self._slot = self._slot, None

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
-from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import nullcontext
 from datetime import datetime, timedelta
@@ -29,11 +27,12 @@ from nvrclient.errors import (
     SessionLimitError,
     StreamEndedError,
 )
-from nvrclient.frames import AudioFrame, Discontinuity
 from nvrclient.playback.course import Course
 from nvrclient.playback.deck import Deck
 from nvrclient.playback.lane import TRIES, Lane
 from nvrclient.playback.motion import Motion
+from nvrclient.playback.outage import Outage
+from nvrclient.playback.pages import is_redirect, is_text
 from nvrclient.tasks import BugError, told
 from nvrclient.uids import UidGoneError
 
@@ -60,9 +59,6 @@ DRY_STEP = timedelta(seconds=10)
 
 MAX_AHEAD = 64 << 20
 """Bytes queued in all lanes together beyond which only a lane that is empty is filled."""
-
-FIRST_BACKOFF, MAX_BACKOFF = 1.0, 15.0
-"""Seconds between tries to go on after a break, doubled each time, with jitter."""
 
 MAX_UIDS_GONE = 3
 """UIDs in a row that may be gone before anything was answered to them."""
@@ -92,10 +88,8 @@ class Fetcher:
         self.answers = 0
         self.bytes = 0
         self.malformed = 0
-        self.reconnects = 0
         self.failure: NVRError | None = None
-        self.is_reconnecting = False
-        self.told: deque[Discontinuity] = deque()  # at once, before whatever is queued
+        self.outage = Outage(str(deck))
         self.is_placed = False  # the recorder is where the course says
         self._connection = connection
         self._deck = deck
@@ -107,10 +101,6 @@ class Fetcher:
         self._request: asyncio.Task[Any] | None = None
         self._work = asyncio.Event()
         self._probes = 0
-        self._suspected = False  # the UID was, since the last answer with pictures
-        self._uids_gone = 0  # in a row
-        self._breaks = 0  # in a row, without an answer with pictures in between
-        self._broken_since: list[datetime | None] = []  # an outage that was told and is not over
 
     # Running
 
@@ -228,7 +218,8 @@ class Fetcher:
 
         With `probes` returns whether an earlier one may have been left out; then it is put aside, not taken.
 
-        Raises UidGoneError, ConnectionFailedError, CommandError; and what was wrong with `TRIES` answers in a row.
+        Raises UidGoneError, ConnectionFailedError, CommandError; and what was wrong with `TRIES` answers in a row. Where
+        those were no answers, perhaps the recorder has forgotten the UID: it counts as gone, if it was known before.
         """
         try:
             reply = await self.on_wire(self._deck.video(lane.camera))
@@ -239,13 +230,17 @@ class Fetcher:
             self._no_news(lane)
             return False
         except ProtocolError as unusable:
-            self._count_damage(lane, unusable)
+            self._count_damage(lane, unusable, is_none=is_redirect(unusable))
             return False
-        self._uids_gone = self._breaks = 0
+        self.outage.answered()
         now = self._connection.loop.time()
         self.answers += 1
         self.bytes += len(reply.body)
         answer = self._reader.read(reply.body)
+        if answer.damage is not None and is_text(reply.body):
+            self._count_damage(lane, answer.damage, is_none=True)
+            return False
+        lane.miss_unanswered()
         if probes and self._is_probe_due(lane, answer.gops):
             lane.stash += answer.gops
             return True
@@ -260,7 +255,7 @@ class Fetcher:
             lane.stash.clear()
         if any(progress):
             lane.unanswered = lane.damaged = 0
-            self._suspected = False
+            self._deck.is_proven = True
             lane.trouble, lane.news_at, lane.is_placed = None, now, False
         if answer.damage is not None:
             self._count_damage(lane, answer.damage, nothing_new=not any(progress))
@@ -273,13 +268,22 @@ class Fetcher:
             self._no_news(lane)
         return False
 
-    def _count_damage(self, lane: Lane, damage: ProtocolError, *, nothing_new: bool = True) -> None:
-        """An answer could not be read; raises what was wrong with it after `TRIES` in a row."""
+    def _count_damage(
+        self, lane: Lane, damage: ProtocolError, *, nothing_new: bool = True, is_none: bool = False
+    ) -> None:
+        """An answer could not be read, or was none; raises what was wrong with it after `TRIES` in a row."""
         logger.warning("%s: %s", self._deck, damage)
         self.malformed += 1
-        lane.track.damage()
         lane.damaged += nothing_new
+        if is_none:
+            lane.blank += 1
+        else:
+            lane.track.damage()
         if lane.damaged >= TRIES:
+            if is_none and self._deck.suspect():
+                for one in self._lanes:
+                    one.damaged = 0
+                raise UidGoneError
             raise damage
 
     def _is_probe_due(self, lane: Lane, gops: Sequence[RecordedGop]) -> bool:
@@ -327,11 +331,9 @@ class Fetcher:
 
     def _take(self, lane: Lane, gop: RecordedGop, now: float) -> bool:
         taken = lane.track.take(gop, now)
-        if taken.groups and self._broken_since:
-            since = self._broken_since.pop()
-            until = taken.groups[0].gop.frames[0].time
-            taken.groups[0].before.insert(0, Discontinuity("reconnect", since, until))
-            self.is_reconnecting = False
+        if taken.groups and self.outage.is_on:
+            first = taken.groups[0]
+            first.before.insert(0, self.outage.end(first.gop.frames[0].time))
         lane.groups.extend(taken.groups)
         return taken.progress
 
@@ -368,60 +370,22 @@ class Fetcher:
 
     async def _fetch_audio(self, lane: Lane) -> None:
         """Ask for the next second of audio. What is wrong with it costs no picture."""
-        sound = lane.sound
-        assert sound is not None
-        asked_for = lane.video_until
+        hearing, asked_for = lane.hearing, lane.video_until
         try:
             reply = await self.on_wire(self._deck.audio(lane.camera))
         except (SessionLimitError, RecorderBusyError) as busy:
-            lane.audio_problem = str(busy)
-            lane.audio_quiet_for = asked_for
-            lane.audio_is_over = asked_for is None
-            return
+            hearing.refused_for_now(str(busy), asked_for)
         except (CommandError, ProtocolError) as refused:
-            lane.audio_problem = str(refused)
-            lane.audio_is_over = True
-            return
+            hearing.refused(str(refused), asked_for)
         except (UidGoneError, ConnectionFailedError) as broken:
-            lane.audio_damaged += 1
-            if lane.audio_damaged >= TRIES:
-                lane.audio_problem = f"playaudio.cgi: {str(broken) or 'the UID is gone after it'}"
-                lane.audio_is_over = True
+            hearing.broke_off(f"playaudio.cgi: {str(broken) or 'the UID is gone after it'}")
             raise
-        now = self._connection.loop.time()
-        self.answers += 1
-        self.bytes += len(reply.body)
-        answer = lane.ears.read(reply.body)
-        news = False
-        for piece in answer.pieces:
-            taken = sound.take(piece, now)
-            news = news or taken is not None
-            lane.audio.extend(taken or ())
-        if answer.damage is not None:
-            self.malformed += 1
-            lane.audio_damaged += not answer.pieces
-            lane.audio.append(sound.damage())
-            if lane.audio_damaged >= TRIES:
-                lane.audio_problem = str(answer.damage)
-                lane.audio_is_over = True
-        elif news:
-            lane.audio_damaged = 0
         else:
-            lane.audio.extend(sound.finish())
-            lane.audio_quiet_for = asked_for
-            lane.audio_is_over = asked_for is None
-        end = self._course.end
-        if end is not None and sound.until is not None and sound.until > end:
-            lane.audio.extend(sound.finish())
-            lane.audio_is_over = True
-            late = [
-                item
-                for item in lane.audio
-                if isinstance(item, AudioFrame) and item.time and item.time > end
-            ]
-            for item in late:
-                lane.audio.remove(item)
-            lane.drop("after end", len(late))
+            self.answers += 1
+            self.bytes += len(reply.body)
+            now = self._connection.loop.time()
+            end = self._course.end
+            self.malformed += not hearing.take(reply.body, now, asked_for=asked_for, end=end)
 
     # Position
 
@@ -443,7 +407,7 @@ class Fetcher:
     def aimed(self) -> None:
         """The recorder was brought where the course says."""
         self.is_placed = True
-        self._probes = self._breaks = 0
+        self._probes = self.outage.breaks = 0
         self.failure = None
 
     async def place(self, position: datetime | None) -> None:
@@ -470,7 +434,7 @@ class Fetcher:
 
     async def _recover(self, broken: UidGoneError | NVRError | None) -> None:
         """Go on where the lanes have got to. A break that is mended at once and loses nothing is not told."""
-        connection = self._connection
+        connection, outage = self._connection, self.outage
         seen_any = any(lane.track.received for lane in self._lanes)
         self._deck.patient = seen_any
         error: Exception | None = broken
@@ -484,48 +448,36 @@ class Fetcher:
                     f"{self._deck}: the recorder no longer knows the playback's UID"
                 )
             if isinstance(error, NVRError) and _is_refusal(error):
-                if not seen_any or self._suspected:
+                if not (seen_any and self._deck.suspect()):
                     raise error
-                self._suspected = True
-                self._deck.give_up_uid()  # recorders that forget a UID may answer it by anything
-                self._tell_outage(error)
+                outage.begin(error, self._front())
             if (
                 isinstance(error, NVRError)
                 and not seen_any
-                and (self._breaks or isinstance(error, _BUSY))
+                and (outage.breaks or isinstance(error, _BUSY))
             ):
                 raise error
             if isinstance(error, UidGoneError):
-                self._uids_gone += 1
-                if self._uids_gone > MAX_UIDS_GONE:
+                outage.uids_gone += 1
+                if outage.uids_gone > MAX_UIDS_GONE:
                     raise self._no_uid_lives()
             if error is not None:
-                if self._breaks or isinstance(error, UidGoneError):
-                    self._tell_outage(error)
-                if self._breaks:
-                    backoff = min(FIRST_BACKOFF * 2 ** min(self._breaks - 1, 9), MAX_BACKOFF)
-                    await asyncio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311  jitter
-                self._breaks += 1
+                if outage.breaks or isinstance(error, UidGoneError):
+                    outage.begin(error, self._front())
+                self._changed()
+                await outage.back_off()
+                outage.breaks += 1
+            logins = connection.stats.logins
             try:
-                async with connection.reach.turn() if self._breaks > 1 else nullcontext():
+                async with connection.reach.turn() if outage.breaks > 1 else nullcontext():
                     await self.on_wire(self.place(self._front()))
             except NVRError as failure:
+                if is_redirect(failure) and connection.stats.logins > logins:
+                    raise  # under a UID that was just issued
                 error = failure
                 continue
             self._told_position()
             return
-
-    def _tell_outage(self, error: Exception) -> None:
-        if not self._broken_since:
-            logger.warning(
-                "%s: %s; going on where it was", self._deck, str(error) or "its UID is gone"
-            )
-            since = self._front()
-            self._broken_since.append(since)
-            self.told.append(Discontinuity("reconnect", since=since))
-            self.reconnects += 1
-            self.is_reconnecting = True
-            self._changed()
 
 
 def _is_refusal(error: NVRError) -> bool:

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections import deque
 from datetime import datetime
 
-from nvrclient.container.audio import AudioReader
 from nvrclient.container.gop import RecordedGop
 from nvrclient.errors import NVRError
 from nvrclient.frames import AudioFrame, Codec, Discontinuity, Gop, StreamItem, VideoFrame
+from nvrclient.playback.hearing import Hearing
 from nvrclient.playback.motion import Motion
-from nvrclient.playback.sound import SoundTrack, duration
 from nvrclient.playback.track import Group, PictureTrack, only_decodes
 
 PICTURES_AHEAD = 10
@@ -23,9 +22,6 @@ PICTURES_AHEAD = 10
 TRIES = 3
 """Answers without anything new after which there is no more; and damaged ones in a row after which it is an error."""
 
-SOUNDS_AHEAD = 512
-"""Audio frames queued, at most: ten seconds of AAC. Pictures do not wait for more."""
-
 
 class Lane:
     """See the module. Pictures and audio of one camera; ``unanswered`` counts answers without news."""
@@ -33,14 +29,11 @@ class Lane:
     def __init__(self, camera: int, law: Codec, aac_rate: int | None, *, audio: bool) -> None:
         self.camera = camera
         self.track = PictureTrack(camera)
-        self.sound = SoundTrack(camera, aac_rate) if audio else None
-        self.ears = AudioReader(law)
+        self.hearing = Hearing(camera, law, aac_rate, wanted=audio)
         self.groups: deque[Group] = deque()  # behind the one at hand
         self.hand: Group | None = None
         self.index = 0  # of the next picture of the GOP at hand
-        self.audio: deque[AudioFrame | Discontinuity] = deque()
         self.tail: deque[Discontinuity] = deque()  # told when there is no more
-        self.heard_until: datetime | None = None  # the end of the audio given last
         self.stash: list[RecordedGop] = []  # came, but an earlier one may be missing before it
         self.is_over = False  # no more pictures in this direction
         self.over_at: datetime | None = None  # where the others were then
@@ -55,13 +48,8 @@ class Lane:
             set()
         )  # where steps found nothing more: True forward, False back
         self.damaged = 0  # answers in a row that could not be read
+        self.blank = 0  # of them no answers at all, since the recorder was told a position
         self.trouble: NVRError | None = None  # what was wrong with the last answer
-        self.audio_damaged = 0
-        self.audio_quiet_for: datetime | None = (
-            None  # pictures up to here go without waiting for it
-        )
-        self.audio_is_over = not audio
-        self.audio_problem: str | None = None
 
     # Where it is aimed
 
@@ -72,19 +60,11 @@ class Lane:
         self.drop_queued("moved", hand=not (hold and rest))
         if not hold:
             self.hand, self.index = None, 0
-        if not hold or motion is not Motion.FORWARD:
-            self.heard_until = None  # there is no audio in reverse and fast motion
         behind = self.hand.gop if self.hand is not None else None
         self.track.aim(motion, behind=behind, at=at)
-        if self.sound is not None:
-            heard = self.heard_until
-            stepped = heard is not None and at is not None and at > heard
-            self.sound.aim(at if heard is None or stepped else heard)
-            self.audio_is_over = motion is not Motion.FORWARD
-        self.audio_problem = None
-        self.audio_quiet_for = None
+        self.hearing.aim(motion, at=at, hold=hold)
         self.is_over = False
-        self.damaged = self.audio_damaged = 0
+        self.damaged = 0
         self.trouble = None
         self.stash.clear()
         self.tail.clear()
@@ -93,10 +73,16 @@ class Lane:
 
     def placed(self, now: float) -> None:
         """The recorder was told a position."""
-        self.unanswered = 0
+        self.unanswered = self.blank = 0
         self._seen = None
         self.retry_at = self.news_at = now
         self.is_placed = True
+
+    def miss_unanswered(self) -> None:
+        """What comes now goes on behind answers that were none: what they should have held may be missing."""
+        for _ in range(self.blank):
+            self.track.damage()
+        self.blank = 0
 
     def comes_nearer(self, gop: RecordedGop, *, backward: bool) -> bool:
         """Whether the recorder, which begins near a position (3.2.1), is on its way to where the lane has got to."""
@@ -123,7 +109,7 @@ class Lane:
             self.drop_rest(reason)
         self.drop(reason, sum(len(group.gop.frames) for group in self.groups))
         self.groups.clear()
-        self.drop_audio(reason)
+        self.hearing.drop_queued(reason)
 
     def drop_rest(self, reason: str) -> None:
         """Leave out what is left of the GOP at hand."""
@@ -131,11 +117,6 @@ class Lane:
             self.drop(reason, len(self.hand.gop.frames) - self.index)
             self.index = len(self.hand.gop.frames)
             self.hand.before.clear()
-
-    def drop_audio(self, reason: str) -> None:
-        """Leave out the audio that waits."""
-        self.drop(reason, sum(isinstance(item, AudioFrame) for item in self.audio))
-        self.audio.clear()
 
     def drop(self, reason: str, count: int) -> None:
         """Count frames that are not given."""
@@ -176,7 +157,7 @@ class Lane:
     def next_item(self) -> StreamItem:
         """Return what comes next by time, picture, audio or what is told before them; there is something."""
         frame, group = self.head(), self.following()
-        sound = self.audio[0] if self.audio else None
+        sound = self.hearing.queue[0] if self.hearing.queue else None
         if sound is not None and (frame is None or _is_before(sound, frame)):
             return sound
         if frame is None or group is None:
@@ -188,10 +169,8 @@ class Lane:
         item = self.next_item()
         if isinstance(item, VideoFrame):
             return self.take()
-        if self.audio and item is self.audio[0]:
-            if isinstance(item, AudioFrame) and item.time is not None:
-                self.heard_until = item.time + duration(item)
-            return self.audio.popleft()
+        if self.hearing.queue and item is self.hearing.queue[0]:
+            return self.hearing.take_item()
         group = self.following()
         (group.before if group is not None else self.tail).remove(item)  # type: ignore[arg-type]
         return item
@@ -201,7 +180,7 @@ class Lane:
         group = self.following()
         if backward and group is not None:
             return group.gop.frames[-1].time
-        sound = next((item for item in self.audio if isinstance(item, AudioFrame)), None)
+        sound = next(iter(self.hearing.frames), None)
         known = [item.time for item in (self.head(), sound) if item is not None and item.time]
         return min(known, default=None)
 
@@ -216,7 +195,7 @@ class Lane:
         frame = self.head()
         if frame is None:
             return not self.is_over or self.wants_audio()
-        return self._lacks_audio(frame)
+        return self.hearing.is_missing_at(frame)
 
     def cut(self, end: datetime) -> None:
         """Leave out pictures after `end`."""
@@ -236,16 +215,16 @@ class Lane:
     @property
     def queued(self) -> int:
         """Pictures and audio frames that wait for the caller."""
-        held = self.track.held + (self.sound.held if self.sound is not None else 0)
-        return held + self.queued_video + sum(isinstance(item, AudioFrame) for item in self.audio)
+        held = self.track.held + self.hearing.track.held
+        return held + self.queued_video + len(self.hearing.frames)
 
     @property
     def queued_bytes(self) -> int:
         """Their payload."""
         frames = list(self.hand.gop.frames[self.index :]) if self.hand is not None else []
         frames += [frame for group in self.groups for frame in group.gop.frames]
-        sounds = [item.size for item in self.audio if isinstance(item, AudioFrame)]
-        return sum(frame.size for frame in frames) + sum(sounds)
+        sounds = self.hearing.frames
+        return sum(frame.size for frame in frames) + sum(sound.size for sound in sounds)
 
     @property
     def gop(self) -> Gop | None:
@@ -267,15 +246,8 @@ class Lane:
         )
 
     def wants_audio(self) -> bool:
-        """Whether the next second of audio is to be asked for: as far as the pictures queued reach."""
-        if self.sound is None or self.audio_is_over or len(self.audio) >= SOUNDS_AHEAD:
-            return False
-        reached = self.video_until
-        if reached is None or (
-            self.audio_quiet_for is not None and reached <= self.audio_quiet_for
-        ):
-            return self.is_over and reached is None
-        return self.sound.held > 0 or self.sound.until is None or self.sound.until < reached
+        """Whether the next second of audio is to be asked for."""
+        return self.hearing.is_wanted_for(self.video_until, is_last=self.is_over)
 
     @property
     def video_until(self) -> datetime | None:
@@ -285,15 +257,6 @@ class Lane:
         if self.hand is not None and self.index < len(self.hand.gop.frames):
             return self.hand.gop.frames[-1].time
         return None
-
-    def _lacks_audio(self, frame: VideoFrame) -> bool:
-        """Whether this picture has to wait, since audio of its time is still to come."""
-        if self.sound is None or self.audio_is_over or self.audio:
-            return False
-        if self.audio_quiet_for is not None and frame.time and frame.time <= self.audio_quiet_for:
-            return False
-        until = self.sound.until
-        return self.sound.held > 0 or until is None or frame.time is None or until <= frame.time
 
     # Steps
 

@@ -138,7 +138,7 @@ class Player:
         while True:
             lane = await self._next_lane()
             if lane is None:
-                return self._fetcher.told.popleft()
+                return self._fetcher.outage.told.popleft()
             item = lane.next_item()
             first = lane.head() if isinstance(item, Discontinuity) else item
             if self._moved and first is not None:
@@ -154,10 +154,10 @@ class Player:
         while True:
             for one in self.lanes:
                 one.drop_rest("not asked for")
-                one.drop_audio("not asked for")
+                one.hearing.drop_queued("not asked for")
             lane = await self._next_lane()
             if lane is None:
-                self._fetcher.told.clear()
+                self._fetcher.outage.told.clear()
             elif not lane.groups:
                 lane.tail.clear()
             else:
@@ -182,7 +182,7 @@ class Player:
             if self.is_closed or not self._connection.is_open:
                 raise StopAsyncIteration
             if not (self._is_paused or self._in_control):
-                if self._fetcher.told:
+                if self._fetcher.outage.told:
                     return None
                 self._fetcher.start()
                 lane = self._front()
@@ -486,7 +486,7 @@ class Player:
             return "paused"
         if self._is_over:
             return "ended"
-        if self._fetcher.is_reconnecting:
+        if self._fetcher.outage.is_on:
             return "reconnecting"
         if not self._found_any:
             return "starting"
@@ -515,11 +515,10 @@ class Player:
         dropped: dict[str, int] = {}
         received = self._stepper.again
         for lane in lanes:
-            for track in (lane.track, lane.sound):
-                if track is not None:
-                    received += track.received
-                    for reason, count in track.dropped.items():
-                        dropped[reason] = dropped.get(reason, 0) + count
+            for track in (lane.track, lane.hearing.track):
+                received += track.received
+                for reason, count in track.dropped.items():
+                    dropped[reason] = dropped.get(reason, 0) + count
         now = self._connection.loop.time()
         return StreamStats(
             packets=fetcher.answers,
@@ -529,9 +528,9 @@ class Player:
             frames_queued=sum(lane.queued for lane in lanes),
             dropped=dropped,
             malformed=fetcher.malformed,
-            reconnects=fetcher.reconnects,
+            reconnects=fetcher.outage.count,
             bytes_queued=sum(lane.queued_bytes for lane in lanes),
             last_frame_age=now - self._picture_at if self._picture_at is not None else None,
             transport="http",
-            audio_problem=next((lane.audio_problem for lane in lanes if lane.audio_problem), None),
+            audio_problem=next(filter(None, (lane.hearing.problem for lane in lanes)), None),
         )

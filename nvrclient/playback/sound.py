@@ -69,7 +69,7 @@ class SoundTrack:
 
     def aim(self, at: datetime | None) -> None:
         """Expect audio from a time on, or from wherever the recorder begins."""
-        self._drop("moved", self.held)
+        self.drop("moved", self.held)
         self._held = []
         self._aim = at
         self._last = self._clock = self.until = None
@@ -88,7 +88,7 @@ class SoundTrack:
         """Take what came at monotonic time `now`; return what can be given. None: it was here before."""
         self.received += len(audio.blocks)
         if self._last is not None and audio.start <= self._last[0] and audio.end <= self._last[1]:
-            self._drop("repeated", len(audio.blocks))
+            self.drop("repeated", len(audio.blocks))
             return None
         self._last = audio.start, audio.end
         self.until = max(audio.end, audio.start)
@@ -134,7 +134,7 @@ class SoundTrack:
                 samples = len(data) * _SAMPLES_IN_BYTE[audio.codec]
             began, clock = clock.at(rate), clock.at(rate).after(samples)
             if self._aim is not None and clock.time <= self._aim + _ROUNDING:
-                self._drop("before start", 1)
+                self.drop("before start", 1)
                 continue
             shape = audio.codec, rate, channels
             if self._format not in {None, shape}:
@@ -161,7 +161,8 @@ class SoundTrack:
         self._clock = clock
         return given
 
-    def _drop(self, reason: str, count: int) -> None:
+    def drop(self, reason: str, count: int) -> None:
+        """Count frames that are not given."""
         if count:
             self.dropped[reason] = self.dropped.get(reason, 0) + count
 

@@ -464,6 +464,7 @@ def test_rows_56_to_60_a_damaged_answer_is_counted_and_told(damage: str) -> None
                     assert losses == [Discontinuity("loss", at(1.75), at(3), 1)]
                 await playback.seek(at(2))
                 assert seconds_of(await take(playback, 2)) == [2.0, 2.25]
+            assert recorder.logins == 1
 
     run_simulated(scenario())
 
@@ -474,7 +475,7 @@ def recorder_gops(recorder: SimulatedRecorder) -> Any:
     return recording.gops()
 
 
-@pytest.mark.parametrize("damage", ["row 59, wrong id", "garbage"])
+@pytest.mark.parametrize("damage", ["row 59, wrong id", "garbage", "half"])
 def test_row_59_nothing_but_damage_raises_and_can_be_sought(damage: str) -> None:
     async def scenario() -> None:
         recorder = recorder_of(numbered_gops(20))
@@ -488,6 +489,7 @@ def test_row_59_nothing_but_damage_raises_and_can_be_sought(damage: str) -> None
                 await playback.seek(at(12))
                 assert seconds_of(await take(playback, 2)) == [12.0, 12.25]
                 assert playback.stats.malformed == 3
+            assert recorder.logins == 1, "damage says nothing of the UID"
 
     run_simulated(scenario())
 
