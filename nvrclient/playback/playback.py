@@ -129,34 +129,34 @@ class Playback(ItemStream):
         Raises ValueError for a time without a zone; CommandError, ConnectionFailedError, SessionLimitError.
         """
         _check_time("seek", when)
-        await self._opened().seek(when)
+        await self._opened().helm.seek(when)
 
     async def pause(self) -> None:
         """Stop at the picture given last (3.2.6); loops wait. In pause there are steps. Errors as `seek`."""
-        await self._opened().pause()
+        await self._opened().helm.pause()
 
     async def resume(self) -> None:
         """Go on after a pause with the picture after the last one given, in the direction of before. Errors as `seek`."""
-        await self._opened().resume()
+        await self._opened().helm.resume()
 
     async def forward(self) -> None:
         """Play forward from the picture given last. Errors as `seek`."""
-        await self._opened().turn(Motion.FORWARD)
+        await self._opened().helm.turn(Motion.FORWARD)
 
     async def reverse(self) -> None:
         """Play backward (3.2.5): GOPs descend from the one before the picture given last.
 
         The pictures inside a GOP stay in decoding order. Errors as `seek`.
         """
-        await self._opened().turn(Motion.REVERSE)
+        await self._opened().helm.turn(Motion.REVERSE)
 
     async def fast_forward(self) -> None:
         """Play fast (3.2.9): the recorder leaves GOPs out. Each further call is a step faster, up to 8. Errors as `seek`."""
-        await self._opened().turn(Motion.FAST_FORWARD)
+        await self._opened().helm.turn(Motion.FAST_FORWARD)
 
     async def fast_reverse(self) -> None:
         """Play backward fast (3.2.9), as `reverse` and `fast_forward`."""
-        await self._opened().turn(Motion.FAST_REVERSE)
+        await self._opened().helm.turn(Motion.FAST_REVERSE)
 
     async def next_frame(self) -> VideoFrame:
         """Return the next picture to show (3.1.4); pauses first where it plays.
@@ -164,11 +164,11 @@ class Playback(ItemStream):
         The pictures a decoder needs before it are in `gop`. Raises NoRecordingError behind the last picture; else as
         `seek`.
         """
-        return await self._opened().step(forward=True)
+        return await self._opened().helm.step(forward=True)
 
     async def previous_frame(self) -> VideoFrame:
         """Return the picture before the one given last; otherwise as `next_frame`."""
-        return await self._opened().step(forward=False)
+        return await self._opened().helm.step(forward=False)
 
     # What it tells of itself
 

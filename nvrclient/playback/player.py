@@ -1,18 +1,14 @@
-"""The state behind a Playback: what the caller gets next, and what a control call does.
-
-Tasks hold this, and it never holds the caller's handle. Control calls run one at a time, each in a task that the
-caller's cancellation does not reach, so that the recorder is never left between two commands.
-"""
+"""The state behind a Playback: what the caller gets next, and when. Tasks hold this, and it never holds the caller's handle."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal, TypeAlias
 
 from nvrclient.connection import Connection
-from nvrclient.errors import ConnectionFailedError, NoRecordingError
+from nvrclient.errors import NoRecordingError
 from nvrclient.frames import (
     AudioFrame,
     Codec,
@@ -23,15 +19,15 @@ from nvrclient.frames import (
     VideoFrame,
 )
 from nvrclient.playback.course import Course
-from nvrclient.playback.deck import MAX_STEP, Deck
+from nvrclient.playback.deck import Deck
 from nvrclient.playback.fetcher import Fetcher
+from nvrclient.playback.helm import Helm
 from nvrclient.playback.lane import Lane
 from nvrclient.playback.motion import Motion
 from nvrclient.playback.pacer import Pacer
 from nvrclient.playback.stepper import Stepper
 from nvrclient.stream import StreamStats
 from nvrclient.tasks import misuse
-from nvrclient.uids import UidGoneError
 
 State: TypeAlias = Literal[
     "starting",
@@ -75,14 +71,16 @@ class Player:
         self._deck = Deck(connection, cameras)
         self._fetcher = Fetcher(connection, self._deck, self.lanes, self.course, self._wake)
         self._stepper = Stepper(connection, self._deck, self._fetcher, self.lanes, self._given)
-        self._is_paused = False
-        self._is_over = False
-        self._control = asyncio.Lock()
-        self._in_control = False
-        self._controlling: asyncio.Task[None] | None = None  # the control call made last
+        self.helm = Helm(
+            connection,
+            self.course,
+            self.lanes,
+            self._deck,
+            self._fetcher,
+            self._stepper,
+            self._steered,
+        )
         self._delivered = 0
-        self._found_any = False  # since it was sent somewhere
-        self._moved: list[datetime | None] = []  # a move that is told with the next picture
         self._picture_at: float | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._paced: datetime | None = None  # the time of the item given last that was waited for
@@ -97,13 +95,7 @@ class Player:
         """Take a UID, choose the cameras, start at the time asked for."""
         self._connection.streams.add(self)
         self._connection.count(streams=1)
-
-        async def change() -> None:
-            self._aim(hold=False)
-            await self._fetcher.place(self.course.position)
-            self._fetcher.aimed()
-
-        await self._controlled(change)
+        await self.helm.open()
 
     async def aclose(self) -> None:
         """Send STOP, give the UID back, end the loop; bounded in time. Safe to repeat."""
@@ -115,10 +107,7 @@ class Player:
         self.is_closed = True
         self._wake()
         try:
-            if self._controlling is not None:  # a command under way decides what has to be undone
-                await asyncio.wait((self._controlling,), timeout=CLOSE_PATIENCE)
-                self._controlling.cancel()
-                await asyncio.wait((self._controlling,))
+            await self.helm.close(CLOSE_PATIENCE)
             await self._fetcher.stop(CLOSE_PATIENCE)
             await self._deck.close(self.course.position)
         finally:
@@ -141,8 +130,8 @@ class Player:
                 return self._fetcher.outage.told.popleft()
             item = lane.next_item()
             first = lane.head() if isinstance(item, Discontinuity) else item
-            if self._moved and first is not None:
-                return Discontinuity("seek", since=self._moved.pop(), until=first.time)
+            if self.helm.moved and first is not None:
+                return Discontinuity("seek", since=self.helm.moved.pop(), until=first.time)
             if isinstance(item, Discontinuity) or (isinstance(item, VideoFrame) and not item.shown):
                 return self._give(lane)
             jump = isinstance(item, VideoFrame) and self._is_jump(lane, item)
@@ -165,7 +154,7 @@ class Player:
                 shown = [frame.time for frame in group.gop.frames if frame.shown]
                 first = shown[0] if shown else group.gop.start
                 if await self._is_due(first, jump=group.jump, interval=lane.gop_length):
-                    self._moved.clear()
+                    self.helm.moved.clear()
                     lane.take_gop()
                     for frame in group.gop.frames:
                         self._given(lane, frame)
@@ -181,7 +170,7 @@ class Player:
         while True:
             if self.is_closed or not self._connection.is_open:
                 raise StopAsyncIteration
-            if not (self._is_paused or self._in_control):
+            if not (self.helm.is_paused or self.helm.is_busy):
                 if self._fetcher.outage.told:
                     return None
                 self._fetcher.start()
@@ -242,8 +231,8 @@ class Player:
                 return lane
         if failed:
             return None
-        self._is_over = True
-        if self._found_any:
+        self.helm.is_over = True
+        if self.helm.found_any:
             raise StopAsyncIteration
         since = f" from {self.course.at.isoformat()} on" if self.course.at is not None else ""
         until = f" until {self.course.end.isoformat()}" if self.course.end is not None else ""
@@ -265,7 +254,7 @@ class Player:
 
     def _given(self, lane: Lane, frame: VideoFrame) -> None:
         self._delivered += 1
-        self._found_any = True
+        self.helm.found_any = True
         self._picture_at = self._connection.loop.time()
         if frame.shown:
             self.course.shown = frame
@@ -289,191 +278,15 @@ class Player:
         finally:
             self._waiter = None
 
+    def _steered(self) -> None:
+        """A control call is over: time counts from the next picture on."""
+        self.pacer.restart()
+        self._paced = None
+        self._wake()
+
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
-
-    # Control
-
-    async def seek(self, when: datetime) -> None:
-        """Go to a time and play forward from there."""
-
-        async def change() -> None:
-            self.course.at, self.course.motion, self.course.steps = when, Motion.FORWARD, 1
-            self._note_move()
-            self.course.shown = self._stepper.shown_lane = None
-            self._found_any = False
-            self._aim(hold=False)
-            await self._steer(None)
-
-        await self._controlled(change)
-
-    async def pause(self) -> None:
-        """Stop at the picture given last."""
-        await self._controlled(self._pause)
-
-    async def resume(self) -> None:
-        """Go on in the direction it was going."""
-
-        async def change() -> None:
-            if self._is_paused or self._is_over:
-                self._aim(hold=True, rest=True)
-                await self._steer(None)
-
-        await self._controlled(change)
-
-    async def turn(self, motion: Motion) -> None:
-        """Play in another direction, or a step faster in the same fast motion."""
-
-        async def change() -> None:
-            course, before = self.course, self.course.motion
-            going = not (self._is_paused or self._is_over)
-            faster = going and motion is before
-            if faster and (not motion.is_fast or course.steps == MAX_STEP):
-                return
-            await self._find_position()
-            course.motion = motion
-            course.steps = course.steps + 1 if faster else 1
-            same = motion is before and not motion.is_fast  # out of pause, as `resume`
-            if not same:
-                self._note_move()
-            if motion is Motion.FORWARD:
-                self._go_back()
-            self._aim(hold=True, rest=same or motion is Motion.FORWARD)
-            position = course.position
-            assert position is not None
-            # How the recorder takes a fast command in another direction is unsaid: it is sent forward first.
-            direct = going and (
-                motion is Motion.REVERSE or (motion.is_fast and before in {motion, Motion.FORWARD})
-            )
-            await self._steer((lambda: self._deck.move(position, motion, 1)) if direct else None)
-
-        await self._controlled(change)
-
-    async def step(self, *, forward: bool) -> VideoFrame:
-        """Return the picture shown after or before the one given last, in pause."""
-        found: list[VideoFrame] = []
-
-        async def change() -> None:
-            await self._pause()
-            self._go_back()
-            step = self._stepper.forward if forward else self._stepper.back
-            position = self.course.position
-            assert position is not None
-            try:
-                frame = await step(position)
-            except (UidGoneError, ConnectionFailedError):
-                await self._steer(None)
-                await self._deck.pause(position)
-                frame = await step(position)
-            found.append(frame)
-
-        await self._controlled(change)
-        return found[0]
-
-    async def _controlled(self, change: Callable[[], Awaitable[None]]) -> None:
-        """Run a control call: one at a time, to its end whoever is cancelled, with nothing else on the wire."""
-        if self.is_closed:
-            raise RuntimeError("this playback is closed")
-
-        async def run() -> None:
-            async with self._control:
-                if self.is_closed:
-                    raise ConnectionFailedError(f"{self}: it was closed meanwhile")
-                self._in_control = True
-                try:
-                    await self._fetcher.stop()
-                    await change()
-                except UidGoneError:
-                    self._fetcher.is_placed = False
-                    raise ConnectionFailedError(
-                        f"{self}: the recorder dropped the playback's UID"
-                    ) from None
-                except BaseException:
-                    self._fetcher.is_placed = False
-                    raise
-                finally:
-                    self._in_control = False
-                    self.pacer.restart()
-                    self._paced = None
-                    self._wake()
-
-        task = self._controlling = self._connection.spawn(run(), f"{self}: control")
-        try:
-            await self._connection.result(task)
-        except ConnectionFailedError:
-            if task.cancelled() and self._connection.is_open:
-                raise ConnectionFailedError(f"{self}: it was closed meanwhile") from None
-            raise
-
-    def _go_back(self) -> None:
-        """Have the picture after the one given last come next: a turn may have left it out."""
-        if self.course.shown is not None:
-            for lane in self.lanes:
-                self._stepper.again += lane.go_back_to(self.course.shown)
-
-    def _note_move(self) -> None:
-        """The next picture does not go on from the one given last: it is told."""
-        if self.course.shown is not None and not self._moved:
-            self._moved.append(self.course.shown.time)
-
-    def _aim(self, *, hold: bool, rest: bool = False) -> None:
-        """Have every lane go on from what it has at hand (`hold`), or from where the course was sent."""
-        now = self._connection.loop.time()
-        self._is_paused = self._is_over = False
-        self._fetcher.failure = None
-        for lane in self.lanes:
-            lane.aim(self.course.motion, at=self.course.position, now=now, hold=hold, rest=rest)
-
-    async def _steer(self, direct: Callable[[], Awaitable[None]] | None) -> None:
-        """Bring the recorder where the course says: by a direct command where that is enough, else from scratch."""
-        fetcher = self._fetcher
-        try:
-            if direct is not None and self._deck.is_open and fetcher.is_placed:
-                await direct()
-                fetcher.aimed()
-                return
-        except (UidGoneError, ConnectionFailedError):
-            pass  # whether it was carried out is not known
-        fetcher.is_placed = False
-        try:
-            await fetcher.place(self.course.position)
-        except ConnectionFailedError:
-            await fetcher.place(self.course.position)
-        fetcher.aimed()
-
-    async def _find_position(self) -> None:
-        """Where playback began wherever the recorder does, learn where that is: from the first picture."""
-        if self.course.position is not None:
-            return
-        if not self._fetcher.is_placed:
-            await self._steer(None)
-        for lane in self.lanes:
-            await self._stepper.ask(lane, lambda lane=lane: lane.head() is not None)  # type: ignore[misc]
-        heads = [frame.time for lane in self.lanes if (frame := lane.head()) and frame.time]
-        if not heads:
-            raise NoRecordingError(f"{self}: nothing is recorded")
-        self.course.at = min(heads)
-
-    async def _pause(self) -> None:
-        if self._is_paused:
-            return
-        await self._find_position()
-        position = self.course.position
-        assert position is not None
-        if self._is_over or not self._fetcher.is_placed:
-            await self._steer(None)
-        if self.course.motion is not Motion.FORWARD:
-            # What was fetched ahead is not what a step needs, and the recorder may go on from there.
-            for lane in self.lanes:
-                lane.drop_queued("moved", hand=False)
-            await self._fetcher.place_forward(position)
-        try:
-            await self._deck.pause(position)
-        except (UidGoneError, ConnectionFailedError):
-            await self._steer(None)
-            await self._deck.pause(position)
-        self._is_paused = True
 
     # What it tells of itself
 
@@ -482,13 +295,13 @@ class Player:
         """What the playback is doing."""
         if self.is_closed:
             return "closed"
-        if self._is_paused:
+        if self.helm.is_paused:
             return "paused"
-        if self._is_over:
+        if self.helm.is_over:
             return "ended"
         if self._fetcher.outage.is_on:
             return "reconnecting"
-        if not self._found_any:
+        if not self.helm.found_any:
             return "starting"
         return self.course.motion.value
 
