@@ -34,7 +34,8 @@ from nvrclient.pace import LoginPace, Pace
 from nvrclient.pulse import Pulse
 from nvrclient.stats import SessionStats
 from nvrclient.tasks import told
-from nvrclient.transport.http import Address, Reply
+from nvrclient.transport.address import Address
+from nvrclient.transport.http import Reply
 from nvrclient.turns import Turns
 from nvrclient.uids import UidGoneError, UidSlot, UidTable
 from nvrclient.wire import Wire

@@ -26,7 +26,7 @@ from nvrclient.registered import registered_cameras
 from nvrclient.stats import SessionStats
 from nvrclient.stream import Openable
 from nvrclient.transport import tls
-from nvrclient.transport.http import Address, parse_address
+from nvrclient.transport.address import Address, parse_address
 from nvrclient.uids import MAX_UIDS
 
 MAX_QUERY = 4096

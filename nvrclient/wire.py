@@ -18,9 +18,9 @@ from nvrclient.options import Options, Secret
 from nvrclient.reach import Reach
 from nvrclient.stats import SessionStats
 from nvrclient.tasks import Tasks
+from nvrclient.transport.address import Address
 from nvrclient.transport.http import (
     MAX_REPLY,
-    Address,
     Authorization,
     Body,
     HttpClient,
@@ -66,6 +66,7 @@ class Wire(Tasks):
         timeout: float | None = None,
         fresh: bool = False,
         once: bool = False,
+        again: bool = False,
     ) -> Reply:
         """Send a command that carries this UID; return the answer. Raises UidGoneError, and as `HttpClient.get`.
 
@@ -82,6 +83,7 @@ class Wire(Tasks):
                 limit=limit,
                 fresh=fresh,
                 once=once,
+                again=again,
             )
 
         return await self._carry(make(slot.uid), slot, send)

@@ -90,9 +90,9 @@ class Deck:
         await self.open()
         self._started = True
         if position is None:
-            await self.send(commands.play)
+            await self.send(commands.play, again=True)
         else:
-            await self.send(lambda uid: commands.go_to(uid, position))
+            await self.send(lambda uid: commands.go_to(uid, position), again=True)
         self.paused = False
         if position is None or motion is Motion.FORWARD:
             return
@@ -124,24 +124,26 @@ class Deck:
         """Ask for the next second of audio (3.2.2); as `video`."""
         return await self._ask(lambda uid: commands.next_audio(uid, camera), limit=MAX_AUDIO)
 
-    async def send(self, make: Callable[[Uid], Command]) -> None:
-        """Send a command under the UID.
+    async def send(self, make: Callable[[Uid], Command], *, again: bool = False) -> None:
+        """Send a command under the UID, `again` if it is lost with its connection: twice it does what it does once.
 
         Raises UidGoneError where it is gone, or may be since the command was sent elsewhere; and for an answer that is an
         error.
         """
         try:
-            await self._ask(make, limit=MAX_REPLY)
+            await self._ask(make, limit=MAX_REPLY, again=again)
         except ProtocolError as error:
             if is_redirect(error) and self.suspect():
                 raise UidGoneError from None
             raise
 
-    async def _ask(self, make: Callable[[Uid], Command], *, limit: int) -> Reply:
+    async def _ask(
+        self, make: Callable[[Uid], Command], *, limit: int, again: bool = False
+    ) -> Reply:
         slot = self._slot
         if slot is None:
             raise UidGoneError
-        reply = await self._connection.ask(make, slot, lane="playback", limit=limit)
+        reply = await self._connection.ask(make, slot, lane="playback", limit=limit, again=again)
         check(make(slot.uid), reply)
         return reply
 
@@ -198,7 +200,10 @@ class Deck:
         refused: CommandError | None = None
         for count in dict.fromkeys(counts or [max(self.cameras)]):
             try:
-                await self.send(lambda uid, n=count: commands.choose_cameras(uid, self.cameras, n))  # type: ignore[misc]
+                await self.send(
+                    lambda uid, n=count: commands.choose_cameras(uid, self.cameras, n),  # type: ignore[misc]
+                    again=True,
+                )
             except CommandError as error:
                 refused = refused or error
                 if error.status in {403, 404} or connection.options.channels is not None:

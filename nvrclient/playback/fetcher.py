@@ -256,6 +256,7 @@ class Fetcher:
         if any(progress):
             lane.unanswered = lane.damaged = 0
             self._deck.is_proven = True
+            self.outage.progressed()
             lane.trouble, lane.news_at, lane.is_placed = None, now, False
         if answer.damage is not None:
             self._count_damage(lane, answer.damage, nothing_new=not any(progress))

@@ -15,12 +15,15 @@ logger = logging.getLogger("nvrclient.playback")
 FIRST_BACKOFF, MAX_BACKOFF = 1.0, 15.0
 """Seconds between tries to go on after a break, doubled each time, with jitter."""
 
+LONG_AGO = 60.0
+"""Seconds after which a break has nothing to do with the one before."""
+
 
 class Outage:
     """See the module.
 
     ``told`` is for the caller at once, before whatever is queued. ``is_on`` from `begin` to `end`, ``count`` is how often
-    it began. ``breaks`` and ``uids_gone`` count what broke and the UIDs that were lost in a row, until `answered`.
+    it began. ``breaks`` counts what broke without anything new in between, ``uids_gone`` UIDs lost without an answer.
     """
 
     def __init__(self, name: str) -> None:
@@ -31,6 +34,7 @@ class Outage:
         self.uids_gone = 0
         self._name = name
         self._since: datetime | None = None
+        self._broke_at = 0.0
 
     def begin(self, error: Exception, since: datetime | None) -> None:
         """Tell that it broke at `since`, in recorded time, by this error; once until it is over."""
@@ -49,10 +53,18 @@ class Outage:
 
     def answered(self) -> None:
         """The recorder gave an answer on its UID."""
-        self.breaks = self.uids_gone = 0
+        self.uids_gone = 0
+
+    def progressed(self) -> None:
+        """It gave something new."""
+        self.breaks = 0
 
     async def back_off(self) -> None:
         """Wait before the next try: not at all after the first break, longer each time."""
+        now = asyncio.get_running_loop().time()
+        if now - self._broke_at > LONG_AGO:
+            self.breaks = 0
+        self._broke_at = now
         if self.breaks:
             backoff = min(FIRST_BACKOFF * 2 ** min(self.breaks - 1, 9), MAX_BACKOFF)
             await asyncio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311  jitter

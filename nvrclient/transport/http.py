@@ -19,7 +19,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, TypeVar
-from urllib.parse import urlsplit
 
 import anyio
 import httpcore
@@ -35,6 +34,7 @@ from nvrclient.errors import (
 )
 from nvrclient.reach import Reach
 from nvrclient.transport import silence, tls
+from nvrclient.transport.address import Address
 from nvrclient.transport.failures import verification_error, why_failed
 from nvrclient.transport.pool import Pool
 
@@ -44,6 +44,12 @@ MAX_REPLY = 1 << 20
 CONNECT_TIMEOUT = 5.0
 """Seconds for TCP and TLS; a recorder is on the local network."""
 
+HANGS_UP = 300.0
+"""Seconds for which a recorder that closed a kept connection under a command is taken for one that does so."""
+
+LOOK_TIME = 1.0
+"""Seconds that there are at least to see the certificate that a refused peer shows."""
+
 KEEP_IDLE = 5.0
 """Seconds that an idle connection is used again. Recorders close theirs unannounced, and a request on a closed one
 is lost."""
@@ -52,42 +58,6 @@ Lane: TypeAlias = Literal["commands", "keepalive", "playback", "control"]
 
 CONNECTIONS: dict[Lane, int] = {"commands": 8, "keepalive": 8, "playback": 16, "control": 16}
 """Connections at once; each playback has one request under way, and there are at most sixteen (1.3)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where a recorder is: ``url`` without a slash at the end."""
-
-    url: str
-    scheme: str
-    host: str
-    port: int
-
-
-def parse_address(url: str) -> Address:
-    """Read the URL of a recorder. Raises ValueError that says what to write instead."""
-    if not isinstance(url, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"url: a string, not {type(url).__name__}")
-    parts = urlsplit(url.strip())
-    if parts.scheme not in {"http", "https"} or not parts.netloc:
-        raise ValueError("url: begin it with http:// or https://, as in https://192.0.2.10")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("url: give user name and password as arguments, not inside the URL")
-    if parts.path not in {"", "/"} or parts.query or parts.fragment:
-        raise ValueError("url: only scheme, host and port, as in https://192.0.2.10:443")
-    try:
-        port = parts.port
-        host = httpx.URL(f"{parts.scheme}://{parts.netloc}").host
-    except (ValueError, httpx.InvalidURL):
-        raise ValueError("url: host or port cannot be read; write https://host:port") from None
-    if not host:
-        raise ValueError("url: it names no host")
-    return Address(
-        f"{parts.scheme}://{parts.netloc}",
-        parts.scheme,
-        host,
-        port if port is not None else (443 if parts.scheme == "https" else 80),
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +155,7 @@ class HttpClient:
         self._http2 = http2
         self._trust: tls.Trust | None = None
         self._pools: dict[Lane, Pool] = {}
+        self._hung_up_at: float | None = None  # when it closed a kept connection under a command
 
     async def open(self) -> None:
         """Load certificates (in a thread). Raises ConnectionFailedError for a PEM file that cannot be read."""
@@ -201,14 +172,16 @@ class HttpClient:
         limit: int = MAX_REPLY,
         fresh: bool = False,
         once: bool = False,
+        again: bool = False,
     ) -> Reply:
         """Send one command and return the whole answer, whatever its status.
 
         Recorders close idle connections unannounced: a command that was lost on one used before is sent once more on
         a new one, unless it is in doubt whether the recorder can be reached; with `fresh` it has one of its own from the
         start, and with `once` it is not sent again. What playback sends moves the
-        recorder's position, so on its lane nothing is sent twice. On lane "control" nothing is sent twice either, and where
-        a command went out and no answer came CommandError says so, its status None.
+        recorder's position, so on its lane nothing is sent twice but what may be sent `again`. On lane "control" nothing is sent twice either, and where
+        a command went out and no answer came CommandError says so, its status None. A recorder that was seen to close
+        kept connections gets a new one for each of those.
 
         Raises ConnectionFailedError (CertificateMismatchError) when no whole answer comes within `timeout` seconds,
         ProtocolError when it is over `limit` bytes or redirects elsewhere. Cancelling it closes the
@@ -216,11 +189,13 @@ class HttpClient:
         """
         deadline = asyncio.get_running_loop().time() + timeout
         outcome = None
+        fresh = fresh or ((once or lane in {"playback", "control"}) and self._hangs_up)
         if not fresh:
             outcome = await self._get(command, authorization, timeout, limit, lane, once=once)
             if isinstance(outcome, CertificateMismatchError) and self._turn_to_authority():
                 outcome = await self._get(command, authorization, timeout, limit, lane, once=once)
-        if outcome is None and (fresh or not (lane == "playback" or self._reach.is_doubted)):
+        goes_once = lane == "playback" and not again
+        if outcome is None and (fresh or not (goes_once or self._reach.is_doubted)):
             own = self._transport(0)
             left = max(0.0, deadline - asyncio.get_running_loop().time())
             try:
@@ -262,6 +237,12 @@ class HttpClient:
             for pool in pools:
                 await pool.aclose()
 
+    @property
+    def _hangs_up(self) -> bool:
+        """Whether the recorder was seen to close connections that it had not said it would."""
+        hung_up_at = self._hung_up_at
+        return hung_up_at is not None and asyncio.get_running_loop().time() < hung_up_at + HANGS_UP
+
     def _turn_to_authority(self) -> bool:
         if self._trust is None or not self._trust.turn_to_authority():
             return False
@@ -281,6 +262,7 @@ class HttpClient:
     ) -> Reply | NVRError | None:
         """Return the answer, or what went wrong; None where a connection used before was closed in the meantime."""
         stages: set[str] = set()
+        began = asyncio.get_running_loop().time()
         pool = own or self._pool(lane)
         try:
             async with asyncio.timeout(timeout):
@@ -295,17 +277,20 @@ class HttpClient:
         except NVRError as error:
             return error.with_traceback(None)
         except Exception as failure:  # noqa: BLE001  whatever the layers below raise becomes one of ours
+            # A timeout says nothing of the connection.
+            lost = not stages & {"connected", "answered"} and not isinstance(failure, TimeoutError)
+            if lost:
+                self._hung_up_at = asyncio.get_running_loop().time()
             if lane == "control" and "sent" in stages:
                 return CommandError(
-                    f"{await self._explain(command, failure, timeout, stages)}. It went out and may have been"
+                    f"{await self._explain(command, failure, timeout, stages, began)}. It went out and may have been"
                     " done, so it was not sent again",
                     command=command.name,
                     status=None,
                 )
-            final = {"connected", "answered", "sent"} if once else {"connected", "answered"}
-            if not stages & final and not isinstance(failure, TimeoutError):
+            if lost and not (once and "sent" in stages):
                 return None
-            return await self._explain(command, failure, timeout, stages)
+            return await self._explain(command, failure, timeout, stages, began)
         if 300 <= response.status_code < 400:
             return self._redirected(command, response.status_code)
         return Reply(response.status_code, _headers(response), body)
@@ -315,6 +300,7 @@ class HttpClient:
     ) -> Body | NVRError:
         transport = self._transport(0)
         stages: set[str] = set()
+        began = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(timeout):
                 response = await self._send(transport, command, authorization, timeout, stages)
@@ -327,7 +313,7 @@ class HttpClient:
         except NVRError as error:
             outcome = error.with_traceback(None)
         except Exception as failure:  # noqa: BLE001  whatever the layers below raise becomes one of ours
-            outcome = await self._explain(command, failure, timeout, stages)
+            outcome = await self._explain(command, failure, timeout, stages, began)
         except BaseException:
             with anyio.move_on_after(1.0, shield=True):
                 await transport.aclose()
@@ -412,11 +398,12 @@ class HttpClient:
         )
 
     async def _explain(
-        self, command: Command, failure: Exception, timeout: float, stages: set[str]
+        self, command: Command, failure: Exception, timeout: float, stages: set[str], began: float
     ) -> NVRError:
         doing = f"{command} at {self.address.url}"
         if (why := verification_error(failure)) is not None:
-            shown = await tls.shown_fingerprint(self.address.host, self.address.port, timeout)
+            left = max(LOOK_TIME, began + timeout - asyncio.get_running_loop().time())
+            shown = await tls.shown_fingerprint(self.address.host, self.address.port, left)
             return tls.mismatch(why, shown)
         if isinstance(failure, TimeoutError | httpcore.TimeoutException):
             reason = (

@@ -97,6 +97,36 @@ def test_a_recorder_that_begins_late_and_has_nothing_before_its_recording_is_pla
     simulated(scenario())
 
 
+@pytest.mark.parametrize(
+    ("answers", "delay"), [(1, 0.0), (1, 0.01), (2, 0.0), (2, 0.01), (3, 0.05)]
+)
+def test_a_recorder_that_hangs_up_unannounced_is_played(answers: int, delay: float) -> None:
+    """After so many answers it closes the connection, a little later, and has not said that it would."""
+
+    class HangingUp(DiskRecorder):
+        def __init__(self, *groups: Group) -> None:
+            super().__init__(*groups)
+            self.answers = Counter[asyncio.StreamWriter]()
+
+        async def answered(self, writer: asyncio.StreamWriter) -> bool:
+            self.answers[writer] += 1
+            if self.answers[writer] % answers:
+                return False
+            await asyncio.sleep(delay)
+            return True
+
+    async def scenario() -> None:
+        groups = record(12)
+        recorder = HangingUp(*groups)
+        async with playing(recorder, at(T0)) as playback:
+            assert shown(await take(playback)) == times(groups)
+            assert not playback.stats.reconnects
+        assert len(recorder.raw) < 2 * len(groups) + 12
+        recorder.answers.clear()  # it refers to connections
+
+    simulated(scenario())
+
+
 def test_a_recorder_that_refuses_a_time_before_its_recording_is_played_on() -> None:
     class Refusing(DiskRecorder):
         def control(self, deck: Any, query: dict[str, str]) -> bytes:
@@ -345,5 +375,28 @@ def test_a_damaged_answer_while_the_recorder_is_sent_back_loses_nothing_but_itse
             lost = [picture.stamp - T0 for picture in groups[1].pictures]
             expected = [time for time in times(groups) if time not in lost]
             assert shown(await take(playback)) == expected
+
+    simulated(scenario())
+
+
+def test_row_60_a_connection_that_is_lost_again_and_again_is_no_hot_loop() -> None:
+    """After each position it gives the GOP that is known already, then it cuts the connection."""
+
+    class Breaking(DiskRecorder):
+        groups_asked = 0
+
+        async def before_answer(self, name: str, query: Query) -> bytes | None:
+            self.groups_asked += name == "camera"
+            return b"cut" if name == "camera" and self.groups_asked > 3 and self.groups_asked % 2 else None
+
+    async def scenario() -> None:
+        recorder = Breaking(*record(12))
+        async with playing(recorder, at(T0)) as playback:
+            reading = asyncio.ensure_future(take(playback))
+            await asyncio.sleep(300)
+            assert len(recorder.raw) < 150
+            assert playback.stats.reconnects == 1
+            reading.cancel()
+            await asyncio.wait((reading,))
 
     simulated(scenario())
