@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from os import PathLike
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from nvrclient.commands import control as commands
 from nvrclient.commands.download import Kind, requests
@@ -42,6 +42,11 @@ class Camera:
         self._connection = connection
         self._controls = controls
         self._owner = owner
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            "a camera is neither pickled nor copied; pass the recorder's URL and the camera's number"
+        )
 
     def __repr__(self) -> str:
         return f"<Camera {self.number} of {self._connection.address.url}>"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from dataclasses import replace
@@ -33,7 +34,7 @@ from nvrclient.options import Options, Secret
 from nvrclient.pace import LoginPace, Pace
 from nvrclient.pulse import Pulse
 from nvrclient.stats import SessionStats
-from nvrclient.tasks import told
+from nvrclient.tasks import seen_through, told
 from nvrclient.transport.address import Address
 from nvrclient.transport.http import Reply
 from nvrclient.turns import Turns
@@ -81,10 +82,12 @@ class Connection(Wire):
         self.streams: set[Closable] = set()
         self.codecs: dict[int, Codec] = {}  # found out, by camera
         self.snapshot_codecs: dict[int, Codec] = {}  # what gave the last snapshot, by camera
+        self.audio_uids_lost = Counter[int]()  # in a row, by START of a camera's audio
         self.channels = options.channels  # cameras the recorder supports, once known
         self.channels_asked = False
         self._table = UidTable(options.max_uids)
-        self._uid_lock = asyncio.Lock()  # over choosing a UID
+        self._uid_lock = asyncio.Lock()  # over asking for a UID
+        self._set_up_lock = asyncio.Lock()
         self._login_lock = asyncio.Lock()
         self._logins = LoginPace()
         self._keepers: dict[UidSlot, tuple[KeepAlive, asyncio.Task[None]]] = {}
@@ -160,8 +163,9 @@ class Connection(Wire):
     async def aclose(self) -> None:
         """Stop every stream, log out, free everything: at most 2 s whatever the recorder does. Safe to repeat.
 
-        Cancelling it does not stop the closing; a task that was cancelled twice already, as by a second Ctrl-C, waits
-        `HURRY_TIME` at most. Raises RuntimeError in another event loop or process than its own.
+        It is through when it returns, also where it is cancelled meanwhile: what cancels it may end the program next. A
+        second cancellation leaves at once, the closing going on; a task that was cancelled twice already, as by a second
+        Ctrl-C, waits `HURRY_TIME` at most. Raises RuntimeError in another event loop or process than its own.
         """
         self.check_loop()
         if self._closing is None:
@@ -173,7 +177,7 @@ class Connection(Wire):
                 seconds = HURRY_TIME
             self.is_open = False
             self._closing = self.loop.create_task(self._close(seconds), name="nvrclient close")
-        await asyncio.shield(self._closing)
+        await seen_through(self._closing)
 
     async def _close(self, seconds: float) -> None:
         with suppress(TimeoutError):
@@ -215,6 +219,9 @@ class Connection(Wire):
     ) -> UidSlot:
         """Take the UID that `find` finds, or else a new one; who waits for his login holds up nobody else."""
         while True:
+            if (slot := find()) is not None:  # also while another caller's login is under way
+                take(slot)
+                return slot
             async with self._uid_lock:
                 wait, slot = 0.0, find()
                 if slot is None:
@@ -261,7 +268,7 @@ class Connection(Wire):
 
     async def _set_up(self, slot: UidSlot) -> None:
         """Make the UID one of live streams (2.1.2.1), once. Raises UidGoneError where it was lost meanwhile."""
-        async with self._uid_lock if not slot.set_up else nullcontext():
+        async with self._set_up_lock if not slot.set_up else nullcontext():
             if slot.gone:
                 raise UidGoneError
             if not slot.set_up:

@@ -8,6 +8,7 @@ such a recorder's commands carry the digest beforehand.
 from __future__ import annotations
 
 import secrets
+from math import inf
 
 from nvrclient.commands import digest
 from nvrclient.commands.command import Command
@@ -15,6 +16,11 @@ from nvrclient.errors import AuthenticationError, ConnectionFailedError
 from nvrclient.options import Secret
 from nvrclient.tasks import misuse
 from nvrclient.transport.http import Authorization, Body, Reply
+
+ACCEPTED_TIME = 5.0
+"""Seconds for which an answer that was accepted is taken for right; then the next one goes alone."""
+
+UNAUTHORIZED = 401
 
 MAX_NONCES = 16
 """Nonces whose uses are remembered; a recorder has one or two at a time."""
@@ -30,6 +36,7 @@ class Credentials:
         self._username = username
         self._password = password
         self._challenge: digest.Challenge | None = None  # of a recorder that challenges commands
+        self._accepted_at = -inf  # when it last took a command with its answer beforehand
         self._uses: dict[
             str, int
         ] = {}  # of the latest nonces: each pair of nonce and count is sent once
@@ -76,6 +83,17 @@ class Credentials:
             return None
         return self.answer(command, self._challenge)
 
+    def is_doubted(self, now: float) -> bool:
+        """Whether commands carry an answer that was not accepted of late: the password may have changed."""
+        return self._challenge is not None and now > self._accepted_at + ACCEPTED_TIME
+
+    def met(self, answer: Reply | Body, now: float) -> None:
+        """A command that carried its answer beforehand was answered."""
+        if answer.status != UNAUTHORIZED:
+            self._accepted_at = now
+        elif not is_stale(answer):
+            self._challenge = None  # the UID is gone, or the password another: no more of these
+
     def challenge_in(self, answer: Reply | Body, *, fresh: bool) -> bool:
         """Take the challenge of a 401 to a command with a UID, if it is to be answered.
 
@@ -95,3 +113,14 @@ class Credentials:
     def forget_challenge(self) -> None:
         """A command with a fresh answer was refused all the same."""
         self._challenge = None
+
+
+def is_stale(answer: Reply | Body) -> bool:
+    """Whether it is a 401 that says that only the nonce was too old (RFC 7616, 3.3)."""
+    try:
+        return (
+            answer.status == UNAUTHORIZED
+            and digest.parse_challenge(answer.headers.get("www-authenticate", [])).stale
+        )
+    except AuthenticationError:
+        return False

@@ -63,7 +63,7 @@ class KeepAlive:
             self._hurry.clear()
             sent = loop.time()
             try:
-                async with self._reach.turn():
+                async with self._reach.turn(urgent=True):
                     await self._send()
             except UidGoneError:
                 return

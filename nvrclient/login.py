@@ -6,9 +6,9 @@ from nvrclient.answers import check
 from nvrclient.commands import digest
 from nvrclient.commands import login as commands
 from nvrclient.commands.command import Uid
-from nvrclient.credentials import Credentials
+from nvrclient.credentials import Credentials, is_stale
 from nvrclient.errors import AuthenticationError, RecorderBusyError
-from nvrclient.transport.http import HttpClient, Reply
+from nvrclient.transport.http import HttpClient
 
 MAX_STALE = 3
 """Nonces that may be stale in a row before a login is given up."""
@@ -38,7 +38,7 @@ async def log_in(client: HttpClient, credentials: Credentials, timeout: float) -
         # On a connection of its own: one used before may be dead, and a credential is not sent twice.
         answer = credentials.answer(command, challenge)
         reply = await client.get(command, answer, timeout=timeout, fresh=True)
-    if sent and credentials.proved and _is_stale(reply):
+    if sent and credentials.proved and is_stale(reply):
         raise RecorderBusyError(
             f"login at {client.address.url}: the recorder calls each nonce of its own stale; the"
             " password was right before, so it will be tried again"
@@ -54,14 +54,3 @@ async def log_in(client: HttpClient, credentials: Credentials, timeout: float) -
     uid = commands.parse_uid(reply.body)
     credentials.proved = True
     return uid
-
-
-def _is_stale(reply: Reply) -> bool:
-    """Whether it is a 401 that says that only the nonce was too old (RFC 7616, 3.3)."""
-    try:
-        return (
-            reply.status == 401
-            and digest.parse_challenge(reply.headers.get("www-authenticate", [])).stale
-        )
-    except AuthenticationError:
-        return False

@@ -3,6 +3,9 @@
 A recorder that restarts is met by every stream, keep-alive and playback of a session at once. While it is in doubt
 whether it answers, those that work in the background send one command at a time, `PROBE_INTERVAL` apart, for all of
 them; as soon as one is answered all go on. What a caller asks for himself goes out at once, and tells as well.
+
+Keep-alives take every second turn, if they want it, and do not wait for an answer to what another is trying: a UID would
+end meanwhile, and status.cgi is often answered where nothing else is.
 """
 
 from __future__ import annotations
@@ -24,9 +27,12 @@ class Reach:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._probing = False
+        self._probing: set[bool] = (
+            set()
+        )  # the kinds of turn that are under way: urgent ones, others
         self._next_at = 0.0
-        self._queue: deque[object] = deque()  # those who wait
+        self._queues: dict[bool, deque[object]] = {True: deque(), False: deque()}  # those who wait
+        self._last_was_urgent = False
         self._changed: asyncio.Event | None = None  # there is one while somebody waits
         self.is_doubted = False
 
@@ -45,28 +51,37 @@ class Reach:
             self._wake()
 
     @asynccontextmanager
-    async def turn(self) -> AsyncGenerator[None]:
+    async def turn(self, *, urgent: bool = False) -> AsyncGenerator[None]:
         """Wait until a command may be sent in the background; in doubt, hold up the others meanwhile."""
-        probes = await self._wait()
+        probes = await self._wait(urgent)
         try:
             yield
         finally:
             if probes:
-                self._probing = False
+                self._probing.discard(urgent)
                 self._wake()
 
-    async def _wait(self) -> bool:
-        """Wait, first come first served; return whether the doubt is still there, and the turn taken is to clear it."""
+    def _is_next(self, place: object, urgent: bool) -> bool:
+        """Whether nobody goes before this one: of its kind first come first served, of the kinds in turn."""
+        if self._queues[urgent][0] is not place:
+            return False
+        others_first = bool(self._queues[not urgent]) and self._last_was_urgent == urgent
+        return not others_first and not (urgent in self._probing if urgent else self._probing)
+
+    async def _wait(self, urgent: bool) -> bool:
+        """Wait; return whether the doubt is still there, and the turn taken is to clear it."""
         if not self.is_doubted:
             return False
         place = object()
-        self._queue.append(place)
+        queue = self._queues[urgent]
+        queue.append(place)
         try:
             while self.is_doubted:
                 wait = self._next_at - self._loop.time()
-                is_next = self._queue[0] is place and not self._probing
+                is_next = self._is_next(place, urgent)
                 if is_next and wait <= 0:
-                    self._probing = True
+                    self._probing.add(urgent)
+                    self._last_was_urgent = urgent
                     self._next_at = self._loop.time() + PROBE_INTERVAL
                     return True
                 if self._changed is None:
@@ -76,7 +91,7 @@ class Reach:
                         await self._changed.wait()
             return False
         finally:
-            self._queue.remove(place)
+            queue.remove(place)
             self._wake()
 
     def _wake(self) -> None:

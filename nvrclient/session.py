@@ -173,8 +173,8 @@ class Session(Openable):
     async def aclose(self) -> None:
         """Stop every stream, log out and free everything: at most 2 s whatever the recorder does. Safe to repeat.
 
-        Loops over its streams end. Cancelling it does not stop the closing. Raises RuntimeError in another event loop or
-        process than its own.
+        Loops over its streams end. Cancelling it does not stop the closing, which is waited for all the same; a second
+        cancellation leaves at once. Raises RuntimeError in another event loop or process than its own.
         """
         if self._connection is not None:
             self._connection.check_loop()

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from nvrclient.frames import AudioFrame, Discontinuity, StreamItem, VideoFrame
 
@@ -15,6 +15,11 @@ _T = TypeVar("_T")
 
 class Openable(ABC):
     """Opened and closed by ``async with``; or opened by ``await`` and closed by `aclose`, perhaps in another task."""
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            f"a {type(self).__name__} is neither pickled nor copied; open another where it is needed"
+        )
 
     @abstractmethod
     async def _open(self) -> Self: ...

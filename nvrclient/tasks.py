@@ -69,6 +69,22 @@ def told(what: str, bug: Exception) -> BugError:
     )
 
 
+async def seen_through(closing: asyncio.Task[None]) -> None:
+    """Wait for a task that closes, also when cancelled meanwhile; then be cancelled. A second one leaves at once."""
+    cancelled: asyncio.CancelledError | None = None
+    while not closing.done():
+        try:
+            with anyio.CancelScope(shield=True):  # anyio's scopes cancel again and again
+                await asyncio.wait((closing,))
+        except asyncio.CancelledError as cancellation:
+            if cancelled is not None:
+                raise
+            cancelled = cancellation
+    closing.result()
+    if cancelled is not None:
+        raise cancelled
+
+
 class Tasks:
     """The tasks of one event loop: the one that is running here."""
 

@@ -6,8 +6,10 @@ challenged at once is answered, and a recorder that does this is remembered.
 
 from __future__ import annotations
 
+import asyncio
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TypeVar
 
@@ -45,6 +47,7 @@ class Wire(Tasks):
         )
         self.stats = SessionStats()
         self._credentials = Credentials(username, password)
+        self._doubted = asyncio.Lock()  # over commands whose answer to a challenge may be wrong now
 
     @abstractmethod
     def lose(self, slot: UidSlot, error: NVRError | None = None) -> None:
@@ -116,7 +119,11 @@ class Wire(Tasks):
         """Send a command with a UID and sort out a 401 to it."""
         self.count(commands=1)
         credentials = self._credentials
-        answer = await send(command, credentials.beforehand(command))
+        async with self._doubted if credentials.is_doubted(self.loop.time()) else nullcontext():
+            beforehand = credentials.beforehand(command)
+            answer = await send(command, beforehand)
+            if beforehand is not None:
+                credentials.met(answer, self.loop.time())
         if answer.status == 401:
             challenged = credentials.challenge_in(answer, fresh=slot.fresh)
             await _discard(answer)

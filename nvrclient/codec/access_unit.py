@@ -15,6 +15,7 @@ from collections.abc import Iterable
 
 from nvrclient.codec import h264, h265
 from nvrclient.codec.depacketizer import BadPayloadError, Depacketizer
+from nvrclient.codec.run import FragmentRun
 from nvrclient.frames import Codec, NalUnit
 from nvrclient.rtp.packet import RtpPacket
 
@@ -151,6 +152,20 @@ class Assembler:
             else:
                 self._marked_at = now
         return done
+
+    def run_after(self, packet: RtpPacket) -> FragmentRun | None:
+        """Return the run of fragments that may follow the packet just pushed; None: its NAL unit is whole."""
+        header = self._depacketizer.middle_header(packet)
+        if not header or packet.is_padded:
+            return None
+        return FragmentRun(
+            packet, header, min(MAX_ACCESS_UNIT - self._bytes, self._depacketizer.room)
+        )
+
+    def add(self, run: FragmentRun) -> None:
+        """Take what came in a run."""
+        size = self._depacketizer.add(run.fragments)
+        self._bytes += size + len(run.fragments) * run.header_size
 
     def flush(self, now: float) -> list[AccessUnit]:
         """Return the picture that a marker and a silence have ended by `now`, if there is one."""

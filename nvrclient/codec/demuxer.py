@@ -86,6 +86,9 @@ class Demuxer:
         """
         self._packets += 1
         self._bytes += len(data)
+        run = self.video.run
+        if run is not None and run.take(data):
+            return run.payload_type
         try:
             packet = parse_packet(data)
         except BadPacketError as bad:
@@ -105,11 +108,19 @@ class Demuxer:
             return None
         return packet.payload_type if reorder.follows(packet) else None
 
-    def push_part(self, content_type: str, body: bytes, now: float) -> None:
-        """Take one part of a multipart response, by its Content-Type wherever it comes."""
+    def push_part(self, content_type: str, body: bytes, now: float, *, hears: bool = False) -> None:
+        """Take one part of a multipart response, by its Content-Type wherever it comes.
+
+        In the audio's own response (`hears`) video is ignored: it would be the same once more.
+        """
         kind = content_type.partition(";")[0].strip().lower()
         if kind == "application/octet-stream":
-            self.push_packet(body, now)
+            if hears and len(body) > 1 and body[1] & 0x7F in video.PAYLOAD_TYPES:
+                self._packets += 1
+                self._bytes += len(body)
+                self._ignore("video in the audio's answer")
+            else:
+                self.push_packet(body, now)
             return
         self._packets += 1
         self._bytes += len(body)

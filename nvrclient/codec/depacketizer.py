@@ -54,6 +54,22 @@ class Depacketizer(ABC):
         """Whether a fragmented NAL unit has begun and not ended."""
         return self._type >= 0
 
+    @property
+    def room(self) -> int:
+        """Bytes that the NAL unit at hand may still take."""
+        return MAX_NAL_UNIT - self._size
+
+    @abstractmethod
+    def middle_header(self, packet: RtpPacket) -> bytes:
+        """Return what a middle fragment begins with that follows this packet's, in the same NAL unit; empty: none does."""
+
+    def add(self, fragments: list[bytes]) -> int:
+        """Take middle fragments that are known to follow, without their headers; return their bytes."""
+        size = sum(map(len, fragments))
+        self._parts += fragments
+        self._size += size
+        return size
+
     def break_off(self) -> None:
         """Forget the fragmented NAL unit at hand: packets are missing."""
         self._parts = []

@@ -63,6 +63,13 @@ class H264Depacketizer(Depacketizer):
         # STAP-B, MTAP16, MTAP24, FU-B carry pieces of the picture; what types 30 and 31 carry nobody says
         raise BadPayloadError(f"unsupported type {kind}", damage=STAP_A < kind < 30)
 
+    def middle_header(self, packet: RtpPacket) -> bytes:
+        """Return the two bytes of an FU-A that goes on, or nothing."""
+        data, start = packet.data, packet.start
+        if not self.unfinished or start == packet.end or data[start] & 0x1F != FU_A:
+            return b""
+        return bytes((data[start], data[start + 1] & 0x3F))
+
 
 def _units(unit: bytes) -> list[bytes]:
     """Take off start codes. The specification sends none in live video; cameras put some in all the same.

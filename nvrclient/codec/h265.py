@@ -73,6 +73,13 @@ class H265Depacketizer(Depacketizer):
         # PACI carries a piece of the picture; what types above it carry nobody says
         raise BadPayloadError(f"unsupported type {kind}", damage=kind == PACI)
 
+    def middle_header(self, packet: RtpPacket) -> bytes:
+        """Return the three bytes of an FU that goes on, or nothing."""
+        data, start = packet.data, packet.start
+        if not self.unfinished or start == packet.end or data[start] >> 1 & 0x3F != FU:
+            return b""
+        return bytes((data[start], data[start + 1], data[start + 2] & 0x3F))
+
 
 def _units(unit: bytes) -> list[bytes]:
     """Take off start codes, as in H.264: everywhere but inside slices."""

@@ -17,6 +17,7 @@ from nvrclient.codec.depacketizer import Depacketizer
 from nvrclient.codec.jpeg import parse_live_jpeg
 from nvrclient.codec.parameter_sets import video_format
 from nvrclient.codec.random_access import SET_TYPES, is_key, is_leading
+from nvrclient.codec.run import FragmentRun
 from nvrclient.errors import ProtocolError
 from nvrclient.frames import (
     Codec,
@@ -70,8 +71,11 @@ class VideoTrack:
         self.malformed: dict[str, int] = {}
         self.ssrc_changes = 0
         self.of_another_camera = 0  # packets that name another one, and were dropped
+        self.run: FragmentRun | None = (
+            None  # takes packets that are like the last, before `push` is asked
+        )
         self.picture_at: float | None = None  # when the last one, decodable or not, was complete
-        self.interval = 0.0  # between pictures, seconds, smoothed
+        self.interval = 0.0  # between pictures, seconds: the longest of late
         self._previous_at: float | None = None  # as picture_at, since the stream last broke
         self.reorder = Reorder(settle=settle)
         self._camera = camera
@@ -102,8 +106,13 @@ class VideoTrack:
         if packet.ssrc != self._ssrc and self._is_numbered and self._is_anothers(packet):
             self.of_another_camera += 1
             return
-        for due in self.reorder.push(packet, now):
-            self._take(due, now)
+        self._end_run()
+        due = self.reorder.push(packet, now)
+        for one in due:
+            self._take(one, now)
+        if due and due[-1] is packet and self.reorder.is_in_step:
+            assert self._assembler is not None
+            self.run = self._assembler.run_after(packet)
 
     def push_jpeg(self, body: bytes, now: float) -> None:
         """Take one image/jpeg part (specification 2.3.5)."""
@@ -147,6 +156,7 @@ class VideoTrack:
 
     def interrupt(self, reason: DiscontinuityReason) -> None:
         """The stream broke and will start over: tell it now, and again before the next frame."""
+        self._end_run()
         self.reorder.reset(settle=self._settle)
         for unit in self._assembler.close() if self._assembler is not None else ():
             self.frames += 1
@@ -181,6 +191,14 @@ class VideoTrack:
         return self._last.time + timedelta(seconds=now - self._last.received_at)
 
     # Pictures out
+
+    def _end_run(self) -> None:
+        """Hand on what came in a run; what comes next goes through every step again."""
+        run, self.run = self.run, None
+        if run is not None and run.fragments:
+            assert self._assembler is not None
+            self.reorder.passed(len(run.fragments))
+            self._assembler.add(run)
 
     def _take(self, packet: RtpPacket, now: float) -> None:
         codec = PAYLOAD_TYPES[packet.payload_type]
@@ -330,7 +348,8 @@ class VideoTrack:
 
     def _complete(self, now: float) -> None:
         if self._previous_at is not None:
-            self.interval += (now - self._previous_at - self.interval) / 8
+            gap = now - self._previous_at
+            self.interval = max(gap, self.interval + (gap - self.interval) / 8)
         self._previous_at = self.picture_at = now
 
     def _has_paused(self, now: float) -> bool:

@@ -265,8 +265,15 @@ class Feed(ABC):
         try:
             status, wait = await self._send_start(comp, command)
             accepted = status != REFUSED_FOR_NOW
+            if comp == live.AUDIO:
+                self._connection.audio_uids_lost.pop(self._camera, None)
             return status, wait
-        except (SessionLimitError, CommandError, UidGoneError):
+        except UidGoneError:
+            accepted = False
+            if comp == live.AUDIO:
+                self._connection.audio_uids_lost[self._camera] += 1
+            raise
+        except (SessionLimitError, CommandError):
             accepted = False
             raise
         except ConnectionFailedError as error:
@@ -319,7 +326,7 @@ class HttpFeed(Feed):
     async def _hear(self) -> None:
         body = self._bodies[live.AUDIO]
         try:
-            await self._read(body, PartReader())
+            await self._read(body, PartReader(), hears=True)
         finally:
             await body.aclose()
 
@@ -362,8 +369,8 @@ class HttpFeed(Feed):
         head = b""  # it can hold the UID; the error's copy is masked
         raise error
 
-    async def _read(self, body: Body, parts: PartReader) -> None:
-        """Read an answer to its end. Raises StreamEndedError where it breaks off, ProtocolError where it has no parts."""
+    async def _read(self, body: Body, parts: PartReader, *, hears: bool = False) -> None:
+        """Read an answer to its end; `hears`: it is the audio's. Raises StreamEndedError where it breaks off, ProtocolError where it has no parts."""
         demuxer, loop = self._demuxer, self._connection.loop
         bad = 0
         while True:
@@ -373,7 +380,7 @@ class HttpFeed(Feed):
                 raise StreamEndedError(f"live stream of camera {self._camera}: {error}") from None
             now = loop.time()
             for part in parts.feed(piece) if piece else parts.close():
-                demuxer.push_part(part.headers.get("content-type", ""), part.body, now)
+                demuxer.push_part(part.headers.get("content-type", ""), part.body, now, hears=hears)
                 if demuxer.items and (space := self._arrived()) is not None:
                     await space()
             if parts.desyncs + parts.bad_parts + parts.oversize != bad:

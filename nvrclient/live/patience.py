@@ -13,6 +13,12 @@ otherwise. Doubled while none comes: a stream that is started anew has to begin 
 INTERVALS = 3.0
 """Pictures, or GOPs, that may be missing: slow cameras are no silent ones."""
 
+FEW = 2
+"""Pictures of one START that do not tell how far apart they come, where it then fell silent."""
+
+MAX_SLOW_TIME = 120.0
+"""Seconds without a picture that a stream is allowed at most where each START brought so few."""
+
 
 class Patience:
     """See the module; times are the event loop's, in seconds. ``began`` is when the stream was started."""
@@ -25,14 +31,20 @@ class Patience:
         )
         self._gop_time: float | None = None  # from it to the one before
         self._times = 1.0  # as long as usual, for a key frame
+        self._slow_times = 1.0  # as long as usual, for a picture: each START brought few
+        self._given = 0  # pictures, since the start
         self._waits_since: float | None = None  # for a key frame
 
     def start(self, now: float) -> None:
         """The stream was started."""
-        self.began, self._waits_since = now, None
+        self.began, self._waits_since, self._given = now, None, 0
 
     def give(self, item: StreamItem) -> None:
         """An item is given."""
+        if isinstance(item, VideoFrame):
+            self._given += 1
+            if self._given > FEW:
+                self._slow_times = 1.0
         if isinstance(item, Discontinuity):
             self._keyframe_at = None
         elif isinstance(item, VideoFrame) and item.keyframe:
@@ -59,7 +71,8 @@ class Patience:
 
     def stall_time(self, interval: float) -> float:
         """Return the seconds without a picture after which the stream counts as stalled."""
-        return max(self._stall_timeout, INTERVALS * interval)
+        slow_time = min(self._slow_times * self._stall_timeout, MAX_SLOW_TIME)
+        return max(self._stall_timeout, slow_time, INTERVALS * interval)
 
     def stalled(
         self,
@@ -80,6 +93,9 @@ class Patience:
                 f"{what}: pictures come, but no key frame for {now - waits:.0f} s; how long are the"
                 " camera's GOPs?"
             )
+        waited = self.stall_time(interval)
+        if 0 < self._given <= FEW:  # perhaps the next one was still to come
+            self._slow_times *= 2
         came = f"{packets} packets came" if packets else "nothing came"
         hint = ""
         if first:
@@ -89,7 +105,7 @@ class Patience:
                 else ". Is the codec the camera's? A wrong one is answered by silence"
             )
         return StreamStalledError(
-            f"{what}: no complete picture for {self.stall_time(interval):g} s ({came} in all){hint}"
+            f"{what}: no complete picture for {waited:g} s ({came} in all){hint}"
         )
 
     def _keyframe_time(self) -> float:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections import deque
 from contextlib import nullcontext
 from typing import Literal, TypeAlias
 
@@ -17,15 +16,19 @@ import anyio
 from nvrclient.codec.demuxer import Demuxer
 from nvrclient.connection import Connection
 from nvrclient.errors import (
+    CommandError,
     ConnectionFailedError,
     NVRError,
+    ProtocolError,
     SessionLimitError,
     StreamEndedError,
     StreamStalledError,
 )
 from nvrclient.frames import AudioFrame, Codec, StreamItem, VideoFrame
+from nvrclient.live.alarm import Alarm
 from nvrclient.live.buffer import FrameBuffer
 from nvrclient.live.datagrams import Datagrams
+from nvrclient.live.early_audio import EarlyAudio
 from nvrclient.live.feed import Feed, HttpFeed, Space, UdpFeed
 from nvrclient.live.held import HeldUid
 from nvrclient.live.newest import NewestGop
@@ -42,18 +45,24 @@ State: TypeAlias = Literal["starting", "live", "waiting for key frame", "reconne
 FIRST_BACKOFF, MAX_BACKOFF = 1.0, 15.0
 """Seconds between tries to bring a broken stream back, doubled each time, with jitter."""
 
+MAX_SILENT_BACKOFF = 6.0
+"""The same, after a try that was accepted and brought nothing: it has taken its time already."""
+
 STOP_TIME = 1.0
 """Seconds for STOP; then the connection is closed all the same. With `ANSWER_TIME` it stays under 2 s."""
 
 MAX_UIDS_GONE = 3
 """UIDs that may be lost one after the other before the first picture."""
 
+_ANSWERS = StreamStalledError, CommandError, ProtocolError
+"""What a camera that was set to another codec is answered by, or one that sends nothing over this transport any more."""
+
+MAX_AUDIO_UIDS = 2
+"""UIDs lost one after the other by START of a camera's audio: then it is the audio that is refused, not the UID."""
+
 LATE_WAKE = 0.5
 """Seconds by which the event loop may wake this task late before a stall is looked at a second time: what came in
 the meantime has not been read yet."""
-
-MAX_EARLY_AUDIO = 512
-"""Pieces of audio held back until the first picture is there, and given behind it: ten seconds of AAC."""
 
 
 class LiveSource:
@@ -86,12 +95,11 @@ class LiveSource:
         self._accepted = False  # the START at hand was
         self._watching = False  # the feed at hand is live, not being stopped
         self._hearing: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm = Alarm(connection.loop, self._on_alarm)
         self._quiet_at: float | None = (
             None  # when pictures that came before START's answer are missed
         )
-        self._early_audio: deque[AudioFrame] = deque()
-        self.early_audio_dropped = 0
+        self.early_audio = EarlyAudio()
         self._first_frame_given = False
         self._out_since: float | None = None  # no picture was given since it broke
         self._pictures_before = 0  # of this START
@@ -176,6 +184,8 @@ class LiveSource:
     @property
     def audio_problem(self) -> str | None:
         """Why there is no audio although it was asked for, or None."""
+        if self._connection.audio_uids_lost[self.wanted.camera] >= MAX_AUDIO_UIDS:
+            return "the recorder answers START of the audio by 401; may this user hear this camera?"
         return self._feed.audio_problem if self._feed is not None else None
 
     # The task
@@ -191,8 +201,7 @@ class LiveSource:
         finally:
             self.state = "closed"
             self._uid.give_back()
-            if self._timer is not None:
-                self._timer.cancel()
+            self._alarm.set(None)
             self._connection.streams.discard(self)
             self._connection.count(streams=-1)
             if not self._entered.done():
@@ -244,23 +253,27 @@ class LiveSource:
                     raise error
                 at = following
                 self._note_fallback(transport, tries[at][0], error)
-                self._trim_early_audio(0)  # of a try that gave no picture
+                self.early_audio.drop()
                 self.demuxer.interrupt("reconnect")
                 continue
             if self._is_final(error):
                 raise error
+            guessed, stalled = tries[at] != tries[0], isinstance(error, StreamStalledError)
             if self.demuxer.video.frames > frames:
                 proved = transport, self.demuxer.video.codec or codec
                 tries, at = tries_for(self.wanted, proved), 0
                 backoff, uids_gone = FIRST_BACKOFF, 0
-            elif isinstance(error, StreamStalledError):
-                at = (at + 1) % len(tries)  # the camera may have been set to another codec
+            elif guessed or isinstance(error, _ANSWERS):
+                at = (at + 1) % len(tries)
                 self._note_fallback(transport, tries[at][0], error)
             self._interrupt(error)
-            await asyncio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311  jitter
+            wait = FIRST_BACKOFF if guessed else backoff
+            await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311  jitter
             # While nobody knows whether the recorder is there, the turns of `Reach` are what keeps the pace.
             unreached = self._connection.reach.is_doubted and not self._accepted
-            backoff = FIRST_BACKOFF if unreached else min(2 * backoff, MAX_BACKOFF)
+            longest = MAX_SILENT_BACKOFF if stalled else MAX_BACKOFF
+            if not guessed:
+                backoff = FIRST_BACKOFF if unreached else min(2 * backoff, longest)
 
     def _note_fallback(self, left: Transport, taken: Transport, error: NVRError) -> None:
         if taken != left:
@@ -342,6 +355,7 @@ class LiveSource:
         loop, patience = self._connection.loop, self._patience
         video = self.demuxer.video
         patience.start(loop.time())
+        looked_again_at: float | None = -1.0
         running = self._connection.spawn(feed.run(), f"feed of camera {self.wanted.camera}")
         self._watching, self._quiet_at = True, None
         self._start_hearing()
@@ -361,7 +375,8 @@ class LiveSource:
                 woken = loop.time()
                 if any(buffer.is_full for buffer in self._buffers):
                     patience.began = woken  # the consumer holds the stream up, not the recorder
-                elif woken > due + LATE_WAKE:
+                elif woken > due + LATE_WAKE and looked_again_at != video.picture_at:
+                    looked_again_at = video.picture_at  # once: the loop may wake late every time
                     patience.began = woken - patience.stall_time(video.interval) + LATE_WAKE
                 elif woken >= patience.due(video.picture_at, video.interval):
                     raise self._stalled(woken)
@@ -394,6 +409,9 @@ class LiveSource:
     def _start_hearing(self) -> None:
         """Have the audio of the feed at hand, if somebody wants it."""
         feed = self._feed
+        lost = self._connection.audio_uids_lost[self.wanted.camera]
+        if lost >= MAX_AUDIO_UIDS:
+            return
         if self._audio and self._watching and feed is not None and self._hearing is None:
             self._hearing = self._connection.spawn(
                 feed.hear(), f"audio of camera {self.wanted.camera}"
@@ -406,13 +424,12 @@ class LiveSource:
         if self.demuxer.items:
             for item in self.demuxer.take():
                 if isinstance(item, AudioFrame) and not self._first_frame_given:
-                    self._early_audio.append(item)
-                    self._trim_early_audio(MAX_EARLY_AUDIO)
+                    self.early_audio.hold(item)
                     continue
                 self._hold(item)
                 self._give(item)
-                while self._early_audio and self._first_frame_given:
-                    self._give(self._early_audio.popleft())
+                for piece in self.early_audio.take() if self._first_frame_given else ():
+                    self._give(piece)
         for buffer in self._buffers:
             buffer.poke()
         self._patience.wait_for_keyframe(self._connection.loop.time(), waiting=video.is_waiting)
@@ -423,7 +440,7 @@ class LiveSource:
                     self.state = "waiting for key frame"
             elif self._first_frame_given:
                 self.state = "live"
-        self._set_timer()
+        self._set_alarm()
         if len(self._buffers) == 1 and self._buffers[0].is_full:
             return self._buffers[0].space
         return None
@@ -432,25 +449,14 @@ class LiveSource:
         for buffer in self._buffers:
             buffer.push(item)
 
-    def _trim_early_audio(self, limit: int) -> None:
-        while len(self._early_audio) > limit:
-            self._early_audio.popleft()
-            self.early_audio_dropped += 1
-
-    def _set_timer(self) -> None:
-        """One timer for whatever the demuxer waits for, and for silence while START has no answer."""
+    def _set_alarm(self) -> None:
+        """For whatever the demuxer waits for, and for silence while START has no answer."""
         due = self.demuxer.deadline
         if self._quiet_at is not None:
             due = self._quiet_at if due is None else min(due, self._quiet_at)
-        timer = self._timer
-        if timer is not None and (due is None or timer.cancelled() or timer.when() != due):
-            timer.cancel()
-            self._timer = timer = None
-        if due is not None and timer is None:
-            self._timer = self._connection.loop.call_at(due, self._on_timer)
+        self._alarm.set(due)
 
-    def _on_timer(self) -> None:
-        self._timer = None
+    def _on_alarm(self) -> None:
         now = self._connection.loop.time()
         try:
             self.demuxer.flush(now)

@@ -112,7 +112,7 @@ class LiveStream(ItemStream):
             return StreamStats()
         now, base = source.demuxer.counters(audio=self._wanted.audio), self._base.media
         dropped = _less(now.dropped, base.dropped)
-        early = source.early_audio_dropped - self._base.early_audio
+        early = source.early_audio.dropped - self._base.early_audio
         if early and self._wanted.audio:
             dropped["before the first picture"] = early
         for reason, count in buffer.dropped.items():
@@ -176,7 +176,7 @@ class LiveStream(ItemStream):
             source.datagrams.dropped or 0,
             source.reconnects,
             source.stalls,
-            source.early_audio_dropped,
+            source.early_audio.dropped,
         )
         source.join(buffer, wanted)
         if source.is_out:  # it may never come back: nobody waits for a first picture without end

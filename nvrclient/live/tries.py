@@ -29,7 +29,11 @@ FATAL = (AuthenticationError, CertificateMismatchError, BugError)
 
 
 def tries_for(wanted: Wanted, proved: Try | None = None) -> list[Try]:
-    """Return what to try, in order; with `proved` what has given pictures, then its codec over another transport."""
+    """Return what to try, in order.
+
+    With `proved`, what has given pictures, the camera may have been set to another codec since, or the way be closed: each
+    other try, its codec over another transport first, stands between two of the proved one.
+    """
     codecs = [Codec.H264, Codec.H265, Codec.JPEG]
     likely = proved[1] if proved is not None else wanted.codec
     if likely is not None:
@@ -43,9 +47,10 @@ def tries_for(wanted: Wanted, proved: Try | None = None) -> list[Try]:
         for codec in codecs
         if not (transport == "udp" and codec is Codec.JPEG)  # JPEG comes over HTTP only (2.2)
     ]
-    if proved is not None:
-        tries.sort(key=lambda one: (one[1] != proved[1], one[0] != proved[0]))
-    return tries
+    if proved is None:
+        return tries
+    others = sorted((one for one in tries if one != proved), key=lambda one: one[1] != proved[1])
+    return [one for other in others for one in (proved, other)] or [proved]
 
 
 def next_try(error: NVRError, tries: Sequence[Try], at: int, *, accepted: bool) -> int | None:

@@ -63,6 +63,9 @@ MAX_AHEAD = 64 << 20
 MAX_UIDS_GONE = 3
 """UIDs in a row that may be gone before anything was answered to them."""
 
+FIRST_STEP, MAX_STEPS = 2.0, 10
+"""Seconds to step over a place that the recorder does not get past, doubled so many times at most."""
+
 SERVER_ERROR = 500
 """HTTP statuses from here on may heal; those below will not."""
 
@@ -471,14 +474,26 @@ class Fetcher:
             logins = connection.stats.logins
             try:
                 async with connection.reach.turn() if outage.breaks > 1 else nullcontext():
-                    await self.on_wire(self.place(self._front()))
+                    await self.on_wire(self.place(self._front_behind_trouble()))
             except NVRError as failure:
                 if is_redirect(failure) and connection.stats.logins > logins:
                     raise  # under a UID that was just issued
                 error = failure
                 continue
             self._told_position()
+            outage.stuck += seen_any
             return
+
+    def _front_behind_trouble(self) -> datetime | None:
+        """Return where to go on: where the lanes have got to, or behind what the recorder cannot give again and again."""
+        front, stuck = self._front(), self.outage.stuck
+        if front is None or stuck < TRIES:
+            return front
+        for lane in self._lanes:
+            lane.track.damage()
+        self.malformed += 1
+        step = timedelta(seconds=FIRST_STEP * 2 ** min(stuck - TRIES, MAX_STEPS))
+        return front - step if self._course.motion.is_backward else front + step
 
 
 def _is_refusal(error: NVRError) -> bool:

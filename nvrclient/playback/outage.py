@@ -23,7 +23,8 @@ class Outage:
     """See the module.
 
     ``told`` is for the caller at once, before whatever is queued. ``is_on`` from `begin` to `end`, ``count`` is how often
-    it began. ``breaks`` counts what broke without anything new in between, ``uids_gone`` UIDs lost without an answer.
+    it began. ``breaks`` counts what broke without anything new in between, ``stuck`` those of them at which the recorder
+    had just been brought to its place, ``uids_gone`` UIDs lost without an answer.
     """
 
     def __init__(self, name: str) -> None:
@@ -31,6 +32,7 @@ class Outage:
         self.is_on = False
         self.count = 0
         self.breaks = 0
+        self.stuck = 0
         self.uids_gone = 0
         self._name = name
         self._since: datetime | None = None
@@ -57,13 +59,13 @@ class Outage:
 
     def progressed(self) -> None:
         """It gave something new."""
-        self.breaks = 0
+        self.breaks = self.stuck = 0
 
     async def back_off(self) -> None:
         """Wait before the next try: not at all after the first break, longer each time."""
         now = asyncio.get_running_loop().time()
         if now - self._broke_at > LONG_AGO:
-            self.breaks = 0
+            self.breaks = self.stuck = 0
         self._broke_at = now
         if self.breaks:
             backoff = min(FIRST_BACKOFF * 2 ** min(self.breaks - 1, 9), MAX_BACKOFF)

@@ -78,6 +78,11 @@ class RtpPacket:
         """The payload's bytes."""
         return self.data[self.start : self.end]
 
+    @property
+    def is_padded(self) -> bool:
+        """Whether padding stood behind the payload."""
+        return self.end != len(self.data)
+
     def __repr__(self) -> str:
         return (
             f"<RtpPacket pt={self.payload_type} seq={self.sequence_number} ts={self.timestamp}"

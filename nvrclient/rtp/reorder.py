@@ -86,6 +86,15 @@ class Reorder:
         """Whether it is of the sender whose packets are given, as far as its SSRC tells."""
         return self._sender == packet.payload_type << 32 | packet.ssrc
 
+    @property
+    def is_in_step(self) -> bool:
+        """Whether nothing waits, and nothing is on probation: the next in sequence goes straight through."""
+        return not self._waiting and self._probation is None
+
+    def passed(self, count: int) -> None:
+        """So many packets in sequence, of the time stamp of the last one, went straight through elsewhere."""
+        self._expected = (self._expected + count) & 0xFFFF
+
     def push(self, packet: RtpPacket, now: float) -> list[RtpPacket]:
         """Take one packet as it came, at monotonic time `now`; return those that are due."""
         sequence_number = packet.sequence_number

@@ -9,7 +9,6 @@ import struct
 from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
-from typing import get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -20,9 +19,11 @@ from nvrclient.rtp.reorder import MAX_WAITING
 from nvrclient.simulator import Clip
 from tests.rtp.stream import (
     LONG,
+    MARKERS,
     Marker,
     Pipe,
     Sender,
+    codec_of,
     flat,
     is_slice,
     pictures_of,
@@ -31,12 +32,7 @@ from tests.rtp.stream import (
 from tests.simulator import golden
 
 CLIPS = ("h264", "h264_large", "h265", "h265_slices", "h265_cra")
-MARKERS: tuple[Marker, ...] = get_args(Marker)
 FEW = range(95)  # three GOPs and a bit of the clips with a key frame every 30
-
-
-def codec_of(name: str) -> Codec:
-    return Clip.load(name).codec
 
 
 def judge(pipe: Pipe, name: str, *, whole: bool = True) -> list[int]:

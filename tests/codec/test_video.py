@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -19,6 +18,7 @@ from nvrclient.simulator import Clip, read_number
 from tests.codec.foreign import decoded
 from tests.rtp.stream import (
     LONG,
+    MARKERS,
     RECORDER_TIME,
     Marker,
     Pipe,
@@ -29,8 +29,6 @@ from tests.rtp.stream import (
     video_information,
 )
 from tests.simulator import golden
-
-MARKERS: tuple[Marker, ...] = get_args(Marker)
 
 
 def numbers_in(pipe: Pipe) -> list[int]:

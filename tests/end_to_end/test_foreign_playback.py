@@ -15,6 +15,7 @@ import nvrclient
 from nvrclient import AudioFrame, Codec, Discontinuity, StreamItem, VideoFrame
 from nvrclient.playback.playback import Playback
 from tests.clock import run_simulated
+from tests.end_to_end.foreign import NO, Query
 from tests.end_to_end.foreign_playback import (
     T0,
     DiskRecorder,
@@ -387,7 +388,11 @@ def test_row_60_a_connection_that_is_lost_again_and_again_is_no_hot_loop() -> No
 
         async def before_answer(self, name: str, query: Query) -> bytes | None:
             self.groups_asked += name == "camera"
-            return b"cut" if name == "camera" and self.groups_asked > 3 and self.groups_asked % 2 else None
+            return (
+                b"cut"
+                if name == "camera" and self.groups_asked > 3 and self.groups_asked % 2
+                else None
+            )
 
     async def scenario() -> None:
         recorder = Breaking(*record(12))
@@ -398,5 +403,37 @@ def test_row_60_a_connection_that_is_lost_again_and_again_is_no_hot_loop() -> No
             assert playback.stats.reconnects == 1
             reading.cancel()
             await asyncio.wait((reading,))
+
+    simulated(scenario())
+
+
+@pytest.mark.parametrize("how", [b"cut", reply("500 Broken"), NO])
+def test_row_60_a_gop_that_the_recorder_cannot_give_is_stepped_over(how: bytes) -> None:
+    """A bad place on its disk: whatever becomes of the answer, playback is behind it in the end, and tells what is missing."""
+    groups = record(12)
+    bad = groups[5]
+
+    class Damaged(DiskRecorder):
+        async def before_answer(self, name: str, query: Query) -> bytes | None:
+            deck = self.decks[query["UID"]]
+            if name == "camera" and deck.next.get(1) == 5:
+                if how is NO:
+                    self.uids.discard(query["UID"])
+                return how
+            return None
+
+    async def scenario() -> None:
+        recorder = Damaged(*groups)
+        async with playing(recorder, at(T0)) as playback:
+            items = await take(playback)
+            given = shown(items)
+            lost = [picture.stamp - T0 for picture in bad.pictures]
+            assert set(given) >= set(times(groups[:5]))
+            assert set(given) & set(lost) == set()
+            assert given == sorted(given)
+            assert given[-1] == times(groups)[-1]
+            told = [item.reason for item in items if isinstance(item, Discontinuity)]
+            assert "loss" in told
+        assert len(recorder.raw) < 90
 
     simulated(scenario())

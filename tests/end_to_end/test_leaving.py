@@ -25,11 +25,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 import nvrclient
 from nvrclient import Session
-from nvrclient.simulator import DownloadReadings, Readings, SimulatedRecorder
+from nvrclient.simulator import AnswerFault, DownloadReadings, Readings, SimulatedRecorder
 from tests.end_to_end.servers import logs_in, serving
 from tests.end_to_end.test_live_video import take, watching
 from tests.end_to_end.test_process import child
@@ -103,6 +104,53 @@ async def test_row_16_cancelled_at_a_random_moment(way: str) -> None:
         assert recorder.violations == []
         moving = [recorder.camera_motion(number) for number in recorder.cameras]
         assert moving == [(0, 0, 0)] * len(moving)
+
+
+@pytest.mark.parametrize("leave", ["scope", "group", "timeout in a scope", "closing cancelled"])
+async def test_row_16_what_cancels_may_end_the_program_next(leave: str) -> None:
+    """The session is through when its block is left: nobody may be there to wait for anything behind it."""
+
+    async def use(recorder: SimulatedRecorder) -> None:
+        async with connected(recorder) as nvr, nvr.camera(1).live("h264") as stream:
+            await anext(stream)
+            await asyncio.sleep(60)
+
+    async with recorder_of() as recorder:
+        if leave == "scope":
+            with anyio.move_on_after(0.5):
+                await use(recorder)
+        elif leave == "timeout in a scope":
+            with anyio.move_on_after(0.5):
+                async with asyncio.timeout(30):
+                    await use(recorder)
+        elif leave == "group":
+            with suppress(ExceptionGroup):
+                async with anyio.create_task_group() as group:
+                    group.start_soon(use, recorder)
+                    await asyncio.sleep(0.5)
+                    raise KeyError
+        else:
+            nvr = await connected(recorder)
+            closing = asyncio.create_task(nvr.aclose())
+            await asyncio.sleep(0)
+            closing.cancel()
+            with suppress(asyncio.CancelledError):
+                await closing
+        assert recorder.uids == ()
+
+
+async def test_row_16_a_second_cancellation_leaves_at_once() -> None:
+    async with recorder_of() as recorder:
+        nvr = await connected(recorder)
+        recorder.faults.spoil(AnswerFault.SLOW, "logout.cgi", delay=1.5)
+        closing = asyncio.create_task(nvr.aclose())
+        await asyncio.sleep(0.1)
+        closing.cancel()
+        assert not (await asyncio.wait((closing,), timeout=0.2))[0]
+        closing.cancel()
+        assert (await asyncio.wait((closing,), timeout=0.5))[0]
+        await freed(recorder)
+        await nvr.aclose()
 
 
 # Closed, whatever the peer does

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import pickle
 
 import pytest
@@ -284,9 +285,13 @@ async def test_values_pickle_and_sessions_refuse() -> None:
         assert pickle.loads(pickle.dumps(stream.stats)).packets >= 1
         with pytest.raises(TypeError, match=r"nvrclient\.connect"):
             pickle.dumps(nvr)
+        for handle in (stream, nvr.camera(1)):
+            for copied in (pickle.dumps, copy.copy, copy.deepcopy):
+                with pytest.raises(TypeError, match="neither pickled nor copied"):
+                    copied(handle)
         error = nvrclient.CommandError("message", command="push.cgi", status=404)
-        copy = pickle.loads(pickle.dumps(error))
-        assert (str(copy), copy.command, copy.status) == ("message", "push.cgi", 404)
+        other = pickle.loads(pickle.dumps(error))
+        assert (str(other), other.command, other.status) == ("message", "push.cgi", 404)
         assert PASSWORD not in repr(nvr) + repr(stream) + repr(nvr.camera(1)) + repr(frame)
 
 

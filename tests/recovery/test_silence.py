@@ -156,6 +156,7 @@ def test_row_20_silence_before_the_answer_to_start(*, answered: bool) -> None:
         clock = simulated_clock()
         async with watching(recorder) as nvr, viewing(nvr, 1, "udp") as [viewer]:
             await until_live([viewer], 10)
+            await asyncio.sleep(10)
             recorder.faults.slow_starts(9.0, seconds=15)
             recorder.faults.forget_uids()
             async with asyncio.timeout(60):

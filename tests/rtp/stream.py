@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from nvrclient.codec.demuxer import Demuxer
 from nvrclient.frames import (
@@ -33,6 +33,7 @@ HOST_TIME = datetime(2020, 1, 1, tzinfo=UTC)
 RECORDER_TIME = 1_700_006_400  # 2023-11-15 00:00:00 UTC
 
 Marker = Literal["last", "never", "every NAL unit", "early"]
+MARKERS: tuple[Marker, ...] = get_args(Marker)
 
 
 def rtp(
@@ -285,6 +286,10 @@ class Pipe:
 def pictures_of(name: str, indices: Iterable[int] | None = None) -> list[tuple[bytes, ...]]:
     clip = Clip.load(name)
     return [clip.nal_units[n] for n in (range(len(clip)) if indices is None else indices)]
+
+
+def codec_of(name: str) -> Codec:
+    return Clip.load(name).codec
 
 
 def flat(packets: Iterable[Iterable[bytes]]) -> list[bytes]:
