@@ -18,7 +18,7 @@ from nvrclient.answers import check
 from nvrclient.commands import playback as commands
 from nvrclient.commands.command import Command, Uid
 from nvrclient.connection import Connection
-from nvrclient.errors import CommandError, NVRError, ProtocolError
+from nvrclient.errors import CommandError, NVRError, ProtocolError, SessionLimitError
 from nvrclient.playback.motion import Motion
 from nvrclient.playback.pages import is_redirect
 from nvrclient.registered import registered_cameras
@@ -35,6 +35,9 @@ MAX_AUDIO = 1 << 20
 
 MAX_STEP = 8
 """Fastest step of fast forward and reverse (chapter 7, TLV 0x000D)."""
+
+MAX_UIDS_GONE = 3
+"""UIDs in a row that may be gone before anything was answered to them."""
 
 STOP_TIME = 1.0
 """Seconds for STOP; then the UID is given back all the same."""
@@ -97,6 +100,25 @@ class Deck:
         if position is None or motion is Motion.FORWARD:
             return
         await self.move(position, motion, steps)
+
+    async def bring(self, position: datetime | None, motion: Motion, steps: int) -> None:
+        """As `place`, on another UID where the one at hand is gone. Raises SessionLimitError where none lives."""
+        for left in range(MAX_UIDS_GONE, 0, -1):
+            try:
+                await self.place(position, motion, steps)
+            except UidGoneError:
+                if left == 1:
+                    raise self.no_uid_lives() from None
+            else:
+                return
+
+    def no_uid_lives(self) -> SessionLimitError:
+        """Return what to raise where UIDs are gone as soon as they are issued."""
+        return SessionLimitError(
+            f"{self}: the recorder drops UIDs as soon as they are issued; do other clients take all"
+            " sixteen?",
+            retry_after=30.0,
+        )
 
     async def move(self, position: datetime, motion: Motion, times: int) -> None:
         """Reverse once, or fast forward or reverse so many steps, from the picture at `position` (3.2.5, 3.2.9)."""

@@ -28,9 +28,10 @@ from nvrclient.errors import (
     StreamEndedError,
 )
 from nvrclient.playback.course import Course
-from nvrclient.playback.deck import Deck
+from nvrclient.playback.deck import MAX_UIDS_GONE, Deck
 from nvrclient.playback.lane import TRIES, Lane
 from nvrclient.playback.motion import Motion
+from nvrclient.playback.obstacle import step_over
 from nvrclient.playback.outage import Outage
 from nvrclient.playback.pages import is_redirect, is_text
 from nvrclient.tasks import BugError, told
@@ -59,12 +60,6 @@ DRY_STEP = timedelta(seconds=10)
 
 MAX_AHEAD = 64 << 20
 """Bytes queued in all lanes together beyond which only a lane that is empty is filled."""
-
-MAX_UIDS_GONE = 3
-"""UIDs in a row that may be gone before anything was answered to them."""
-
-FIRST_STEP, MAX_STEPS = 2.0, 10
-"""Seconds to step over a place that the recorder does not get past, doubled so many times at most."""
 
 SERVER_ERROR = 500
 """HTTP statuses from here on may heal; those below will not."""
@@ -416,21 +411,25 @@ class Fetcher:
 
     async def place(self, position: datetime | None) -> None:
         """Bring the recorder to a position in the course's motion, on a new UID where the one at hand is gone."""
-        for left in range(MAX_UIDS_GONE, 0, -1):
-            try:
-                await self._deck.place(position, self._course.motion, self._course.steps)
-            except UidGoneError:
-                if left == 1:
-                    raise self._no_uid_lives() from None
-            else:
-                return
+        await self._deck.bring(position, self._course.motion, self._course.steps)
 
-    def _no_uid_lives(self) -> SessionLimitError:
-        return SessionLimitError(
-            f"{self._deck}: the recorder drops UIDs as soon as they are issued; do other clients take"
-            " all sixteen?",
-            retry_after=30.0,
+    async def _where_to_go_on(self) -> datetime | None:
+        """Return how far the lanes have got, or where what cannot be given is over: then it is lost."""
+        front = self._front()
+        if front is None or self.outage.stuck < TRIES:
+            return front
+        camera = next(
+            (lane.camera for lane in self._lanes if not lane.is_over), self._deck.cameras[0]
         )
+        behind = await self.on_wire(
+            step_over(self._deck, camera, front, self._course, self.outage.stuck - TRIES)
+        )
+        if behind is None:
+            return front
+        for lane in self._lanes:
+            lane.track.damage()
+        self.malformed += 1
+        return behind
 
     async def place_forward(self, position: datetime) -> None:
         """Have the recorder play forward from a position, for a search: the course stays as it is."""
@@ -464,7 +463,7 @@ class Fetcher:
             if isinstance(error, UidGoneError):
                 outage.uids_gone += 1
                 if outage.uids_gone > MAX_UIDS_GONE:
-                    raise self._no_uid_lives()
+                    raise self._deck.no_uid_lives()
             if error is not None:
                 if outage.breaks or isinstance(error, UidGoneError):
                     outage.begin(error, self._front())
@@ -474,7 +473,7 @@ class Fetcher:
             logins = connection.stats.logins
             try:
                 async with connection.reach.turn() if outage.breaks > 1 else nullcontext():
-                    await self.on_wire(self.place(self._front_behind_trouble()))
+                    await self.on_wire(self.place(await self._where_to_go_on()))
             except NVRError as failure:
                 if is_redirect(failure) and connection.stats.logins > logins:
                     raise  # under a UID that was just issued
@@ -483,17 +482,6 @@ class Fetcher:
             self._told_position()
             outage.stuck += seen_any
             return
-
-    def _front_behind_trouble(self) -> datetime | None:
-        """Return where to go on: where the lanes have got to, or behind what the recorder cannot give again and again."""
-        front, stuck = self._front(), self.outage.stuck
-        if front is None or stuck < TRIES:
-            return front
-        for lane in self._lanes:
-            lane.track.damage()
-        self.malformed += 1
-        step = timedelta(seconds=FIRST_STEP * 2 ** min(stuck - TRIES, MAX_STEPS))
-        return front - step if self._course.motion.is_backward else front + step
 
 
 def _is_refusal(error: NVRError) -> bool:

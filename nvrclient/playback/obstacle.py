@@ -1,0 +1,42 @@
+"""A place in a recording that the recorder does not get past, as where its disk is bad."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from nvrclient.errors import NVRError
+from nvrclient.playback.course import Course
+from nvrclient.playback.deck import Deck
+from nvrclient.uids import UidGoneError
+
+FIRST_STEP, MAX_STEPS = 2.0, 10
+"""Seconds to step over it, doubled each time that is not enough; so many times at most."""
+
+ANSWERS = 3
+"""Answers in a row that show that nothing is in the way."""
+
+
+async def step_over(
+    deck: Deck, camera: int, front: datetime, course: Course, times: int
+) -> datetime | None:
+    """Return where to go on behind it; None: there is none, as far as can be told.
+
+    Nothing is given up on suspicion: a recorder that gives what is behind has to fail once more at `front`.
+    """
+    step = timedelta(seconds=FIRST_STEP * 2 ** min(times, MAX_STEPS))
+    behind = front - step if course.motion.is_backward else front + step
+    if not await _gives(deck, camera, behind, course, 1):
+        return None
+    # At `front` it may begin with what is known already: what cannot be given comes after that.
+    return None if await _gives(deck, camera, front, course, ANSWERS) else behind
+
+
+async def _gives(deck: Deck, camera: int, position: datetime, course: Course, count: int) -> bool:
+    """Whether the recorder gives so many answers in a row from a position on; they are not taken."""
+    try:
+        await deck.place(position, course.motion, course.steps)
+        for _ in range(count):
+            await deck.video(camera)
+    except (NVRError, UidGoneError):
+        return False
+    return True
