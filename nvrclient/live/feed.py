@@ -455,7 +455,12 @@ class UdpFeed(Feed):
         connection = self._connection
         peer = connection.client.peer
         assert peer is not None  # the login was answered from there
-        receiver = RtpReceiver(peer, partial(self._take, comp), partial(self._taken, comp))
+        receiver = RtpReceiver(
+            peer,
+            partial(self._take, comp),
+            partial(self._taken, comp),
+            partial(self._may_lock, comp),
+        )
         await receiver.open(connection.options.rtp_host, connection.free_rtp_ports())
         connection.rtp_ports_used.add(receiver.port)
         self._heard_on[comp] = set()

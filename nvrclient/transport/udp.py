@@ -40,17 +40,24 @@ class RtpReceiver(asyncio.DatagramProtocol):
     """Hears one recorder on one UDP port; every datagram of its address goes to `take(data)`.
 
     `take` returns whether the datagram was good. Datagrams of other addresses are counted as ``foreign``. `lock`
-    ties the socket to where the last good one came from, so that the kernel drops strangers. After a wake-up that
-    took something, `taken()` is called once.
+    ties the socket to where the last good one came from, so that the kernel drops strangers; a datagram from another
+    port does so as well, once `is_proved()`. After a wake-up that took something, `taken()` is called once.
     """
 
-    def __init__(self, peer: str, take: Callable[[bytes], bool], taken: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        peer: str,
+        take: Callable[[bytes], bool],
+        taken: Callable[[], None],
+        is_proved: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.foreign = 0
         self.locked = False
         self._sealed = False  # locked, and nothing that came before the lock is left in the buffer
         self._peer = _plain(peer)
         self._take = take
         self._taken = taken
+        self._is_proved = is_proved
         self._socket: socket.socket | None = None
         self._transport: asyncio.DatagramTransport | None = None
         self._buffer = bytearray(MAX_DATAGRAM)
@@ -140,6 +147,10 @@ class RtpReceiver(asyncio.DatagramProtocol):
     def _sort(self, data: bytes, address: Any) -> bool:
         if not self._sealed:
             if address is None or _plain(address[0]) != self._peer:
+                self.foreign += 1
+                return False
+            if self._good_address not in {None, address} and (self.locked or self._is_proved()):
+                self.lock()
                 self.foreign += 1
                 return False
             if self._take(data) and not self.locked:

@@ -227,7 +227,9 @@ async def test_both_changes_of_summer_time(spring: bool, tmp_path: Path) -> None
 
 
 async def test_row_67_two_at_a_time_and_fair(tmp_path: Path) -> None:
-    recorder = recorder_of(cameras=5, downloads=DownloadReadings(file_size=20_000))
+    recorder = recorder_of(
+        cameras=5, downloads=DownloadReadings(file_size=20_000, bytes_per_second=400_000)
+    )
     async with session(recorder) as nvr:
         await asyncio.gather(
             *(nvr.camera(n).download(at(0), at(3 * HOUR), tmp_path / str(n)) for n in range(1, 6)),

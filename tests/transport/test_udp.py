@@ -23,7 +23,8 @@ class Heard:
     def __init__(self, peer: str = "127.0.0.1") -> None:
         self.packets: list[bytes] = []
         self.wakes = 0
-        self.receiver = RtpReceiver(peer, self._take, self._taken)
+        self.is_proved = False
+        self.receiver = RtpReceiver(peer, self._take, self._taken, lambda: self.is_proved)
 
     def _take(self, data: bytes) -> bool:
         self.packets.append(data)
@@ -95,6 +96,31 @@ async def test_row_31_strangers_are_not_heard() -> None:
         await heard.until(2)
         await asyncio.sleep(0.05)
     assert heard.packets == [b"one", b"two"]
+    heard.receiver.close()
+
+
+async def test_row_31_another_port_that_comes_after_the_proof_is_no_sender() -> None:
+    """Its datagrams are as good as the recorder's, and come before the socket is locked: they lock it."""
+    heard = Heard()
+    await heard.receiver.open("127.0.0.1", None)
+    port = heard.receiver.port
+    with sender() as recorder, sender() as neighbour:
+        recorder.sendto(b"one", ("127.0.0.1", port))
+        await heard.until(1)
+        neighbour.sendto(
+            b"two", ("127.0.0.1", port)
+        )  # not proved yet: a recorder may change its port
+        recorder.sendto(b"three", ("127.0.0.1", port))
+        await heard.until(3)
+        heard.is_proved = True
+        for _ in range(50):
+            neighbour.sendto(b"neighbour", ("127.0.0.1", port))
+        await asyncio.sleep(0.05)
+        recorder.sendto(b"four", ("127.0.0.1", port))
+        await heard.until(4)
+    assert heard.receiver.locked
+    assert heard.packets == [b"one", b"two", b"three", b"four"]
+    assert heard.receiver.foreign >= 1
     heard.receiver.close()
 
 
