@@ -23,7 +23,7 @@ def check(command: Command, reply: Reply | Body) -> None:
         raise RecorderBusyError(f"{command}: the recorder is busy (HTTP 429)", retry_after=retry)
     hint = {
         400: "it does not take this command or a value in it",
-        401: "it asks for a login without saying how",
+        401: "this user may not do that, or it asks for a login without saying how",
         403: "this user may not do that",
         404: "it does not know this command, or not this camera",
     }.get(status, "see its log")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from dataclasses import replace
@@ -19,9 +18,8 @@ from typing import Any, Protocol
 
 from nvrclient.answers import check
 from nvrclient.commands import live, login
-from nvrclient.commands.command import Command, Uid
+from nvrclient.commands.command import Uid
 from nvrclient.errors import (
-    CommandError,
     ConnectionFailedError,
     NVRError,
     ProtocolError,
@@ -36,7 +34,6 @@ from nvrclient.pulse import Pulse
 from nvrclient.stats import SessionStats
 from nvrclient.tasks import seen_through, told
 from nvrclient.transport.address import Address
-from nvrclient.transport.http import Reply
 from nvrclient.turns import Turns
 from nvrclient.uids import UidGoneError, UidSlot, UidTable
 from nvrclient.wire import Wire
@@ -57,9 +54,6 @@ CONTROL_IDLE = 10.0
 
 MAX_DOWNLOADS = 2
 """Downloads at a time; recorders answer a third with status 3 (6.3.1)."""
-
-MAX_NEW_UIDS = 2
-"""UIDs issued for one command and gone before it, after which the recorder refuses the command, not the UID."""
 
 MAX_STARTS = 4
 """STARTs under way at once: a recorder is not run over when all its streams come back."""
@@ -82,7 +76,7 @@ class Connection(Wire):
         self.streams: set[Closable] = set()
         self.codecs: dict[int, Codec] = {}  # found out, by camera
         self.snapshot_codecs: dict[int, Codec] = {}  # what gave the last snapshot, by camera
-        self.audio_uids_lost = Counter[int]()  # in a row, by START of a camera's audio
+        self.forbidden: set[str] = set()  # commands that this user may not send
         self.channels = options.channels  # cameras the recorder supports, once known
         self.channels_asked = False
         self._table = UidTable(options.max_uids)
@@ -180,6 +174,7 @@ class Connection(Wire):
         await seen_through(self._closing)
 
     async def _close(self, seconds: float) -> None:
+        self._credentials.settled.set()  # nothing waits for a login any more
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await _all(stream.aclose() for stream in tuple(self.streams))
@@ -264,7 +259,7 @@ class Connection(Wire):
 
     def _spare_idle(self, slot: UidSlot, since: float) -> None:
         if slot.controlled_at == since:  # no command came after it
-            self._spare(slot)
+            self.spare(slot)
 
     async def _set_up(self, slot: UidSlot) -> None:
         """Make the UID one of live streams (2.1.2.1), once. Raises UidGoneError where it was lost meanwhile."""
@@ -284,7 +279,7 @@ class Connection(Wire):
         """Give a UID back that played; as `release`. One that may not have `stopped` is logged out: it plays on."""
         slot.plays = False
         if stopped:
-            self._spare(slot)
+            self.spare(slot)
         elif slot in self._table and self._closing is None:
             self._dismiss(slot)
 
@@ -299,18 +294,19 @@ class Connection(Wire):
     def release_download(self, slot: UidSlot) -> None:
         """Give a UID back that downloaded; as `release`."""
         slot.downloads = False
-        self._spare(slot)
+        self.spare(slot)
 
     def release(self, slot: UidSlot, camera: int) -> None:
         """Give a UID back; one that nothing uses any more is logged out, unless it is the last."""
         slot.cameras.discard(camera)
-        self._spare(slot)
+        self.spare(slot)
 
     def is_live(self, camera: int) -> bool:
         """Whether a live stream of the camera hangs on one of the UIDs."""
         return any(camera in slot.cameras for slot in self._table)
 
-    def _spare(self, slot: UidSlot) -> None:
+    def spare(self, slot: UidSlot) -> None:
+        """Log a UID out that nothing uses, unless it is the last."""
         if self._closing is None and self._table.is_spare(slot):
             self._dismiss(slot)
 
@@ -362,7 +358,7 @@ class Connection(Wire):
 
     def _give_back(self, task: asyncio.Task[UidSlot]) -> None:
         if not task.cancelled() and task.exception() is None:
-            self._spare(task.result())
+            self.spare(task.result())
 
     async def _log_in_for_slot(self) -> UidSlot:
         """Log in and enter the UID, whether or not the caller still waits: so every UID issued is given back."""
@@ -381,6 +377,7 @@ class Connection(Wire):
                     self._table.abandon(now)  # perhaps a UID was issued
                 raise
             self._logins.issued(self.loop.time())
+            self._settle()
             self._make_room_for(uid, again=again)
             slot = self._table.add(uid, self.loop.time())
             slot.replaces = again
@@ -388,6 +385,13 @@ class Connection(Wire):
             self.count(logins=1, relogins=int(again))
             self.stats = replace(self.stats, uids=len(self._table))
             return slot
+
+    def _settle(self) -> None:
+        """The password is right: UIDs that wait for this may be asked for it once more."""
+        if not self._credentials.settled.is_set():
+            for slot in self._table:
+                slot.fresh = True
+            self._credentials.settled.set()
 
     def _make_room_for(self, uid: Uid, *, again: bool) -> None:
         """See to it that no UID is held twice: a recorder that was restarted begins to count anew."""
@@ -448,32 +452,20 @@ class Connection(Wire):
         for keeper, _ in self._keepers.values():
             keeper.hurry()
 
-    # Commands
+    # Any UID
 
-    async def command(self, command: Callable[[Uid], Command], *, once: bool = False) -> Reply:
-        """Send a command under any UID of the session, with a login if all it held are gone.
+    async def any_uid(self, what: str) -> UidSlot:
+        """Return a UID for a command that needs one, with a login if there is none. Raises as `lease_live`."""
+        return await self._lease(self._table.any, lambda _slot: None, what)
 
-        `once`: whatever happens to it, on a connection of its own, which no recorder has closed in the meantime.
-        """
-        shown = command(Uid(""))
-        until = self.stats.logins + MAX_NEW_UIDS
-        while True:
-            slot = self._table.any()
-            if slot is None:
-                if self.stats.logins >= until:
-                    break
-                slot = await self._lease(self._table.any, lambda _slot: None, str(shown))
-            try:
-                return await self.ask(
-                    command, slot, lane="control" if once else "commands", fresh=once
-                )
-            except UidGoneError:
-                continue
-        raise CommandError(
-            f"{shown}: the recorder refuses a UID that it has just issued (HTTP 401)",
-            command=shown.name,
-            status=401,
-        )
+    async def new_uid(self, what: str) -> UidSlot:
+        """Return a UID that is issued now; `spare` it. Raises as `lease_live`."""
+        return await self._lease(lambda: None, lambda _slot: None, what)
+
+    @property
+    def has_uids(self) -> bool:
+        """Whether the session holds any."""
+        return len(self._table) > 0
 
 
 def _controls(slot: UidSlot) -> None:

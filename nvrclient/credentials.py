@@ -7,6 +7,7 @@ such a recorder's commands carry the digest beforehand.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from math import inf
 
@@ -36,6 +37,10 @@ class Credentials:
         self._username = username
         self._password = password
         self._challenge: digest.Challenge | None = None  # of a recorder that challenges commands
+        self.settled = (
+            asyncio.Event()
+        )  # no command was refused with the answer it carried, since the last login
+        self.settled.set()
         self._accepted_at = -inf  # when it last took a command with its answer beforehand
         self._uses: dict[
             str, int
@@ -92,7 +97,8 @@ class Credentials:
         if answer.status != UNAUTHORIZED:
             self._accepted_at = now
         elif not is_stale(answer):
-            self._challenge = None  # the UID is gone, or the password another: no more of these
+            self._challenge = None  # the UID is gone, or the password another: a login will tell
+            self.settled.clear()
 
     def challenge_in(self, answer: Reply | Body, *, fresh: bool) -> bool:
         """Take the challenge of a 401 to a command with a UID, if it is to be answered.

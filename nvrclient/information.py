@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 
+from nvrclient import asked
 from nvrclient.answers import check
 from nvrclient.commands import disks, logs
 from nvrclient.commands.command import Uid
@@ -22,7 +23,7 @@ async def read_log(connection: Connection, log: logs.LogKind) -> list[LogEntry]:
     """Return a log's entries, by time. Raises ProtocolError where the answer is none, and what any command raises."""
 
     async def ask() -> list[LogEntry]:
-        reply = await connection.command(lambda uid: logs.log_list(uid, log))
+        reply = await asked.ask(connection, lambda uid: logs.log_list(uid, log))
         check(logs.log_list(Uid(""), log), reply)
         found = logs.parse_log(reply.body, log)
         if found.damaged or found.stated not in {None, len(found.entries)}:

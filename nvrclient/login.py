@@ -49,6 +49,7 @@ async def log_in(client: HttpClient, credentials: Credentials, timeout: float) -
             f" {reply.status}). Recorders lock an account after a few wrong tries, so this"
             " session sends them no more: correct them and open a new session"
         )
+        credentials.settled.set()
         raise AuthenticationError(credentials.refused)
     check(command, reply)
     uid = commands.parse_uid(reply.body)

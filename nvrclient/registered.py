@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nvrclient import asked
 from nvrclient.answers import check
 from nvrclient.commands import cameras
 from nvrclient.connection import Connection
@@ -19,7 +20,7 @@ async def registered_cameras(connection: Connection) -> list[CameraStatus]:
         reply = await connection.plain(cameras.BARE)
         found = cameras.parse_cameras(reply.body) if reply.status == 200 else []
         if not found:
-            reply = await connection.command(cameras.with_uid)
+            reply = await asked.ask(connection, cameras.with_uid)
             found = cameras.parse_cameras(reply.body) if reply.status == 200 else []
         if found:
             connection.channels = len(found)

@@ -11,6 +11,7 @@ from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any, Literal, Self, cast
 
+from nvrclient import asked
 from nvrclient.answers import check
 from nvrclient.camera import Camera
 from nvrclient.codec.aac import SAMPLE_RATES as AAC_RATES
@@ -272,7 +273,7 @@ class Session(Openable):
 
         async def ask() -> bytes:
             # What it does is not known here, so it goes out once: it may reboot the recorder.
-            reply = await connection.command(command, once=True)
+            reply = await asked.ask(connection, command, once=True)
             check(Command(bare, tuple(pairs)), reply)
             return reply.body
 

@@ -1,7 +1,8 @@
 """Commands to one recorder: sent under a UID or without one, answered, and what a 401 to them means.
 
 A 401 to a command with a UID means that the UID is gone; only a fresh UID that is
-challenged at once is answered, and a recorder that does this is remembered.
+challenged at once is answered, and a recorder that does this is remembered. Of commands that a user may not be allowed
+(`unsure`) it may mean that instead: then status.cgi decides.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 import asyncio
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from typing import TypeVar
 
+from nvrclient.commands import login
 from nvrclient.commands.command import Command, Uid
 from nvrclient.credentials import Credentials
-from nvrclient.errors import NVRError
+from nvrclient.errors import ConnectionFailedError, NVRError
 from nvrclient.options import Options, Secret
 from nvrclient.reach import Reach
 from nvrclient.stats import SessionStats
@@ -70,10 +72,11 @@ class Wire(Tasks):
         fresh: bool = False,
         once: bool = False,
         again: bool = False,
+        unsure: bool = False,
     ) -> Reply:
         """Send a command that carries this UID; return the answer. Raises UidGoneError, and as `HttpClient.get`.
 
-        `timeout` in seconds, where it is shorter than the session's.
+        `timeout` in seconds, where it is shorter than the session's. `unsure`: a 401 is returned where the UID lives.
         """
         seconds = min(self.options.timeout, timeout or self.options.timeout)
 
@@ -89,10 +92,15 @@ class Wire(Tasks):
                 again=again,
             )
 
-        return await self._carry(make(slot.uid), slot, send)
+        return await self._carry(make(slot.uid), slot, send, unsure=unsure)
 
     async def stream(
-        self, make: Callable[[Uid], Command], slot: UidSlot, *, timeout: float | None = None
+        self,
+        make: Callable[[Uid], Command],
+        slot: UidSlot,
+        *,
+        timeout: float | None = None,
+        unsure: bool = False,
     ) -> Body:
         """Send a command that carries this UID and is answered by an endless body; raises as `ask`.
 
@@ -103,7 +111,7 @@ class Wire(Tasks):
         async def send(command: Command, authorization: Authorization | None) -> Body:
             return await self.client.stream(command, authorization, timeout=seconds)
 
-        return await self._carry(make(slot.uid), slot, send)
+        return await self._carry(make(slot.uid), slot, send, unsure=unsure)
 
     async def plain(self, command: Command) -> Reply:
         """Send a command that carries no UID; return the answer. Raises as `HttpClient.get`."""
@@ -115,10 +123,14 @@ class Wire(Tasks):
         command: Command,
         slot: UidSlot,
         send: Callable[[Command, Authorization | None], Awaitable[_A]],
+        *,
+        unsure: bool,
     ) -> _A:
         """Send a command with a UID and sort out a 401 to it."""
         self.count(commands=1)
         credentials = self._credentials
+        if not (slot.fresh or credentials.settled.is_set()):
+            await self._settled(command)
         async with self._doubted if credentials.is_doubted(self.loop.time()) else nullcontext():
             beforehand = credentials.beforehand(command)
             answer = await send(command, beforehand)
@@ -133,12 +145,37 @@ class Wire(Tasks):
                 if challenged:
                     await _discard(answer)
                     credentials.forget_challenge()
+                if unsure and await self._is_known(slot):
+                    return answer
                 self.lose(slot)
                 raise UidGoneError
         slot.fresh = False
         if answer.status < 400:
             slot.last_contact = self.loop.time()
         return answer
+
+    async def _settled(self, command: Command) -> None:
+        """Wait until a login has told whether the password is right: without its answer a command would be refused.
+
+        Raises AuthenticationError, and ConnectionFailedError where no login is to be had.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.options.timeout):
+                await self._credentials.settled.wait()
+            self._credentials.check()
+            return
+        raise ConnectionFailedError(
+            f"{command}: the recorder refused the password for another command, and has not answered a"
+            " login since",
+            sent=False,
+        )
+
+    async def _is_known(self, slot: UidSlot) -> bool:
+        """Whether the recorder takes status.cgi under this UID."""
+        try:
+            return (await self.ask(login.keep_alive, slot, lane="keepalive")).status < 400
+        except (NVRError, UidGoneError):
+            return False
 
 
 async def _discard(answer: Reply | Body) -> None:

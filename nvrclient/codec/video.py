@@ -77,6 +77,7 @@ class VideoTrack:
         self.picture_at: float | None = None  # when the last one, decodable or not, was complete
         self.interval = 0.0  # between pictures, seconds: the longest of late
         self._previous_at: float | None = None  # as picture_at, since the stream last broke
+        self._gap = 0.0  # between the last two pictures
         self.reorder = Reorder(settle=settle)
         self._camera = camera
         self._items = items
@@ -165,7 +166,7 @@ class VideoTrack:
         self._retire_assembler()
         self._ssrc = None
         self._waiting = True
-        self._previous_at = None  # an outage is no interval between pictures
+        self._previous_at, self._gap = None, 0.0  # an outage is no interval between pictures
         self._timeline.restart()
         if self._last is not None and self._interruption != reason:
             self._interruption = reason
@@ -349,7 +350,8 @@ class VideoTrack:
     def _complete(self, now: float) -> None:
         if self._previous_at is not None:
             gap = now - self._previous_at
-            self.interval = max(gap, self.interval + (gap - self.interval) / 8)
+            twice, self._gap = min(gap, self._gap), gap  # one alone is a picture that came late
+            self.interval = max(twice, self.interval + (twice - self.interval) / 8)
         self._previous_at = self.picture_at = now
 
     def _has_paused(self, now: float) -> bool:

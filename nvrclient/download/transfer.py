@@ -9,10 +9,11 @@ from contextlib import suppress
 from functools import partial
 
 from nvrclient.answers import check
+from nvrclient.asked import MAX_NEW_UIDS
 from nvrclient.commands import download as commands
 from nvrclient.commands.command import Uid
 from nvrclient.commands.download import Request
-from nvrclient.connection import MAX_NEW_UIDS, Connection
+from nvrclient.connection import Connection
 from nvrclient.container.download import DownloadReader, FileEvent, Refused, refusal
 from nvrclient.download.stall import StallClock
 from nvrclient.errors import (

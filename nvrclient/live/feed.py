@@ -265,15 +265,8 @@ class Feed(ABC):
         try:
             status, wait = await self._send_start(comp, command)
             accepted = status != REFUSED_FOR_NOW
-            if comp == live.AUDIO:
-                self._connection.audio_uids_lost.pop(self._camera, None)
             return status, wait
-        except UidGoneError:
-            accepted = False
-            if comp == live.AUDIO:
-                self._connection.audio_uids_lost[self._camera] += 1
-            raise
-        except (SessionLimitError, CommandError):
+        except (SessionLimitError, CommandError, UidGoneError):
             accepted = False
             raise
         except ConnectionFailedError as error:
@@ -334,11 +327,12 @@ class HttpFeed(Feed):
         return None
 
     async def _send_start(self, comp: str, command: Command) -> tuple[int, float | None]:
-        body = await self._connection.stream(_always(command), self._slot)
+        hears = comp == live.AUDIO  # a user may see a camera and not hear it
+        body = await self._connection.stream(_always(command), self._slot, unsure=hears)
         try:
             check(command, body)
             if body.status != REFUSED_FOR_NOW:
-                if comp != live.AUDIO:  # audio may come in the video's answer: any 200 will do
+                if not hears:  # audio may come in the video's answer: any 200 will do
                     await self._check_is_stream(command, body)
                 self._bodies[comp] = body
             return body.status, retry_after(body)
@@ -469,8 +463,10 @@ class UdpFeed(Feed):
     def _port(self, comp: str) -> int | None:
         return self.receivers[comp].port
 
-    async def _send_start(self, comp: str, command: Command) -> tuple[int, float | None]:  # noqa: ARG002
-        reply = await self._connection.ask(_always(command), self._slot, once=True)
+    async def _send_start(self, comp: str, command: Command) -> tuple[int, float | None]:
+        reply = await self._connection.ask(
+            _always(command), self._slot, once=True, unsure=comp == live.AUDIO
+        )
         check(command, reply)
         return reply.status, retry_after(reply)
 

@@ -57,9 +57,6 @@ MAX_UIDS_GONE = 3
 _ANSWERS = StreamStalledError, CommandError, ProtocolError
 """What a camera that was set to another codec is answered by, or one that sends nothing over this transport any more."""
 
-MAX_AUDIO_UIDS = 2
-"""UIDs lost one after the other by START of a camera's audio: then it is the audio that is refused, not the UID."""
-
 LATE_WAKE = 0.5
 """Seconds by which the event loop may wake this task late before a stall is looked at a second time: what came in
 the meantime has not been read yet."""
@@ -184,8 +181,6 @@ class LiveSource:
     @property
     def audio_problem(self) -> str | None:
         """Why there is no audio although it was asked for, or None."""
-        if self._connection.audio_uids_lost[self.wanted.camera] >= MAX_AUDIO_UIDS:
-            return "the recorder answers START of the audio by 401; may this user hear this camera?"
         return self._feed.audio_problem if self._feed is not None else None
 
     # The task
@@ -409,9 +404,6 @@ class LiveSource:
     def _start_hearing(self) -> None:
         """Have the audio of the feed at hand, if somebody wants it."""
         feed = self._feed
-        lost = self._connection.audio_uids_lost[self.wanted.camera]
-        if lost >= MAX_AUDIO_UIDS:
-            return
         if self._audio and self._watching and feed is not None and self._hearing is None:
             self._hearing = self._connection.spawn(
                 feed.hear(), f"audio of camera {self.wanted.camera}"

@@ -32,7 +32,8 @@ def tries_for(wanted: Wanted, proved: Try | None = None) -> list[Try]:
     """Return what to try, in order.
 
     With `proved`, what has given pictures, the camera may have been set to another codec since, or the way be closed: each
-    other try, its codec over another transport first, stands between two of the proved one.
+    other try, its codec over another transport first, stands between two of the proved one. JPEG is none of them: cameras
+    have it beside their video.
     """
     codecs = [Codec.H264, Codec.H265, Codec.JPEG]
     likely = proved[1] if proved is not None else wanted.codec
@@ -49,7 +50,8 @@ def tries_for(wanted: Wanted, proved: Try | None = None) -> list[Try]:
     ]
     if proved is None:
         return tries
-    others = sorted((one for one in tries if one != proved), key=lambda one: one[1] != proved[1])
+    others = [one for one in tries if one != proved and one[1] is not Codec.JPEG]
+    others.sort(key=lambda one: one[1] != proved[1])
     return [one for other in others for one in (proved, other)] or [proved]
 
 

@@ -406,7 +406,7 @@ class Fetcher:
     def aimed(self) -> None:
         """The recorder was brought where the course says."""
         self.is_placed = True
-        self._probes = self.outage.breaks = 0
+        self._probes = self.outage.breaks = self.outage.stuck = 0
         self.failure = None
 
     async def place(self, position: datetime | None) -> None:
@@ -450,7 +450,7 @@ class Fetcher:
                 raise StreamEndedError(
                     f"{self._deck}: the recorder no longer knows the playback's UID"
                 )
-            if isinstance(error, NVRError) and _is_refusal(error):
+            if isinstance(error, NVRError) and _is_refusal(error) and not outage.is_young:
                 if not (seen_any and self._deck.suspect()):
                     raise error
                 outage.begin(error, self._front())
@@ -472,7 +472,7 @@ class Fetcher:
                 outage.breaks += 1
             logins = connection.stats.logins
             try:
-                async with connection.reach.turn() if outage.breaks > 1 else nullcontext():
+                async with connection.reach.turn() if error is not None else nullcontext():
                     await self.on_wire(self.place(await self._where_to_go_on()))
             except NVRError as failure:
                 if is_redirect(failure) and connection.stats.logins > logins:
@@ -480,7 +480,7 @@ class Fetcher:
                 error = failure
                 continue
             self._told_position()
-            outage.stuck += seen_any
+            outage.stuck += seen_any and broken is not None
             return
 
 

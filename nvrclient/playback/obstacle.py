@@ -9,8 +9,11 @@ from nvrclient.playback.course import Course
 from nvrclient.playback.deck import Deck
 from nvrclient.uids import UidGoneError
 
-FIRST_STEP, MAX_STEPS = 2.0, 10
+FIRST_STEP, MAX_STEPS = 2.0, 5
 """Seconds to step over it, doubled each time that is not enough; so many times at most."""
+
+PROOFS = 2
+"""Times that it has to fail here and not behind."""
 
 ANSWERS = 3
 """Answers in a row that show that nothing is in the way."""
@@ -21,14 +24,17 @@ async def step_over(
 ) -> datetime | None:
     """Return where to go on behind it; None: there is none, as far as can be told.
 
-    Nothing is given up on suspicion: a recorder that gives what is behind has to fail once more at `front`.
+    Nothing is given up on suspicion: a recorder that gives what is behind has to fail at `front`, twice in turn.
     """
     step = timedelta(seconds=FIRST_STEP * 2 ** min(times, MAX_STEPS))
     behind = front - step if course.motion.is_backward else front + step
-    if not await _gives(deck, camera, behind, course, 1):
-        return None
-    # At `front` it may begin with what is known already: what cannot be given comes after that.
-    return None if await _gives(deck, camera, front, course, ANSWERS) else behind
+    for _ in range(PROOFS):
+        if not await _gives(deck, camera, behind, course, 1):
+            return None
+        # At `front` it may begin with what is known already: what cannot be given comes after that.
+        if await _gives(deck, camera, front, course, ANSWERS):
+            return None
+    return behind
 
 
 async def _gives(deck: Deck, camera: int, position: datetime, course: Course, count: int) -> bool:

@@ -18,6 +18,9 @@ FIRST_BACKOFF, MAX_BACKOFF = 1.0, 15.0
 LONG_AGO = 60.0
 """Seconds after which a break has nothing to do with the one before."""
 
+START_UP = 120.0
+"""Seconds from its beginning for which a refusal may come of a recorder that is starting up."""
+
 
 class Outage:
     """See the module.
@@ -37,6 +40,7 @@ class Outage:
         self._name = name
         self._since: datetime | None = None
         self._broke_at = 0.0
+        self._began_at = 0.0
 
     def begin(self, error: Exception, since: datetime | None) -> None:
         """Tell that it broke at `since`, in recorded time, by this error; once until it is over."""
@@ -44,9 +48,15 @@ class Outage:
             return
         logger.warning("%s: %s; going on where it was", self._name, str(error) or "its UID is gone")
         self.is_on = True
+        self._began_at = asyncio.get_running_loop().time()
         self.count += 1
         self._since = since
         self.told.append(Discontinuity("reconnect", since=since))
+
+    @property
+    def is_young(self) -> bool:
+        """Whether the recorder may be starting up, and refuse what it will take in a minute."""
+        return self.is_on and asyncio.get_running_loop().time() - self._began_at < START_UP
 
     def end(self, until: datetime | None) -> Discontinuity:
         """Return what is told before the first picture after it, which is of `until`."""
@@ -64,7 +74,7 @@ class Outage:
     async def back_off(self) -> None:
         """Wait before the next try: not at all after the first break, longer each time."""
         now = asyncio.get_running_loop().time()
-        if now - self._broke_at > LONG_AGO:
+        if not self.is_on and now - self._broke_at > LONG_AGO:
             self.breaks = self.stuck = 0
         self._broke_at = now
         if self.breaks:

@@ -399,7 +399,7 @@ def test_row_60_a_connection_that_is_lost_again_and_again_is_no_hot_loop() -> No
         async with playing(recorder, at(T0)) as playback:
             reading = asyncio.ensure_future(take(playback))
             await asyncio.sleep(300)
-            assert len(recorder.raw) < 300
+            assert len(recorder.raw) < 400
             reading.cancel()
             await asyncio.wait((reading,))
 
@@ -433,6 +433,55 @@ def test_row_60_a_gop_that_the_recorder_cannot_give_is_stepped_over(how: bytes) 
             assert given[-1] == times(groups)[-1]
             told = [item.reason for item in items if isinstance(item, Discontinuity)]
             assert "loss" in told
-        assert len(recorder.raw) < 90
+        assert len(recorder.raw) < 130
+
+    simulated(scenario())
+
+
+@pytest.mark.parametrize("seconds", [20, 300])
+@pytest.mark.parametrize("how", [b"cut", reply("503 Busy")])
+def test_row_61_a_recorder_that_gives_nothing_for_a_while_costs_no_gop(
+    how: bytes, seconds: int
+) -> None:
+    """It takes every position meanwhile; what comes after the place is no better, so the place is not given up."""
+
+    class Troubled(DiskRecorder):
+        well_at = 0.0
+        groups_asked = 0
+
+        async def before_answer(self, name: str, query: Query) -> bytes | None:
+            loop = asyncio.get_running_loop()
+            self.groups_asked += name == "camera"
+            if self.groups_asked == 5 and not self.well_at:
+                self.well_at = loop.time() + seconds
+            return how if name == "camera" and loop.time() < self.well_at else None
+
+    async def scenario() -> None:
+        groups = record(60)
+        recorder = Troubled(*groups)
+        async with playing(recorder, at(T0 - 3000)) as playback:
+            items = await take(playback)
+            assert shown(items) == times(groups)
+            assert "loss" not in [i.reason for i in items if isinstance(i, Discontinuity)]
+
+    simulated(scenario())
+
+
+@pytest.mark.parametrize("control", ["forward", "resume"])
+def test_row_61_pressing_play_again_and_again_costs_no_gop(control: str) -> None:
+    class Slow(DiskRecorder):
+        async def before_answer(self, name: str, query: Query) -> bytes | None:
+            if name == "camera":
+                await asyncio.sleep(0.7)
+            return None
+
+    async def scenario() -> None:
+        groups = record(20)
+        async with playing(Slow(*groups), at(T0)) as playback:
+            reading = asyncio.ensure_future(take(playback))
+            for _ in range(12):
+                await asyncio.sleep(0.4)
+                await getattr(playback, control)()
+            assert shown(await reading) == times(groups)
 
     simulated(scenario())

@@ -10,7 +10,7 @@ import asyncio
 import os
 import random
 import socket
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from itertools import pairwise
 from typing import Any
 
@@ -19,7 +19,7 @@ import pytest
 import nvrclient
 from nvrclient import NalUnit, VideoFrame
 from tests.clock import simulated_clock
-from tests.end_to_end.foreign import CHALLENGE, MULTIPART, NO, Query, part
+from tests.end_to_end.foreign import CHALLENGE, MULTIPART, NO, OK, Query, part
 from tests.end_to_end.foreign_recovery import (
     AGAIN,
     MANNERS,
@@ -718,6 +718,51 @@ def test_row_1_nonces_that_are_all_stale_for_a_while_are_no_wrong_password() -> 
     run(scenario)
 
 
+# Commands
+
+
+@pytest.mark.parametrize("lax", [False, True])
+def test_a_command_that_this_user_may_not_send_costs_no_stream(*, lax: bool) -> None:
+    """Also where status.cgi takes any UID, so that only a new one can tell."""
+
+    class Recorder(MoodyRecorder):
+        async def mood(self, name: str, query: Query) -> bytes | None:
+            if name == "secret":
+                return NO
+            return OK if lax and name == "status" else None
+
+    async def scenario() -> None:
+        recorder = Recorder()
+        async with recorder, connect(recorder) as nvr, watching(nvr, 3) as watches:
+            for _ in range(5):
+                with pytest.raises(nvrclient.CommandError, match="may not do that"):
+                    await nvr.command("secret.cgi")
+                await asyncio.sleep(10)
+            assert all(not watch.outages for watch in watches)
+            assert recorder.count("dlogin") <= 4
+            await until(lambda: len(recorder.uids) == 1, 20)
+
+    run(scenario)
+
+
+def test_commands_go_on_where_status_cgi_takes_a_uid_that_is_gone() -> None:
+    class Recorder(MoodyRecorder):
+        async def mood(self, name: str, query: Query) -> bytes | None:
+            return OK if name == "status" else None
+
+    async def scenario() -> None:
+        recorder = Recorder()
+        async with recorder, connect(recorder) as nvr:
+            await nvr.cameras()
+            recorder.forget_all()
+            await nvr.command("hdrctl.cgi", {"SCREEN": "16X"})
+            assert nvr.stats.logins == 2
+            await nvr.command("hdrctl.cgi", {"SCREEN": "16X"})
+            assert nvr.stats.logins == 2
+
+    run(scenario)
+
+
 # What hangs
 
 
@@ -792,7 +837,7 @@ def test_row_17_a_stream_does_not_wait_for_anothers_login() -> None:
 
 @pytest.mark.parametrize("transport", ["http", "udp"])
 def test_a_user_who_may_not_hear_sees_all_the_same(transport: Any) -> None:
-    """The recorder says so by 401, as if the UID were gone: that is believed twice."""
+    """The recorder says so by 401, as if the UID were gone; status.cgi knows better."""
 
     class Recorder(MoodyRecorder):
         async def mood(self, name: str, query: Query) -> bytes | None:
@@ -807,10 +852,10 @@ def test_a_user_who_may_not_hear_sees_all_the_same(transport: Any) -> None:
         ):
             watch = Watch(live)
             await asyncio.sleep(120)
-            assert nvr.stats.logins == 3
+            assert nvr.stats.logins == 1
             assert live.state == "live"
             assert "401" in str(live.stats.audio_problem)
-            assert len(watch.outages) <= 1
+            assert not watch.outages
             assert not watch.broken
         await watch.task
 
@@ -876,5 +921,46 @@ def test_row_1_a_password_that_changes_is_refused_twice_where_commands_carry_it(
             await asyncio.sleep(200)
             assert recorder.wrong == 2
             assert all(isinstance(one.error, nvrclient.AuthenticationError) for one in watches)
+
+    run(scenario)
+
+
+def test_row_13_one_uid_lost_where_commands_carry_the_password_costs_one() -> None:
+    """Whether the password is another is not known before a login: the other UIDs wait for it, and live on."""
+
+    class Recorder(MoodyRecorder):
+        is_full = False
+
+        async def _answer(
+            self, name: str, query: Query, authorization: str | None, writer: asyncio.StreamWriter
+        ) -> bytes | None:
+            if name == "dlogin" and self.is_full:
+                return reply("503 Full")
+            if name != "dlogin" and (authorization is None or not self.right(authorization)):
+                self.wrong += authorization is not None
+                return reply("401 Unauthorized", b"", CHALLENGE)
+            answer = await super()._answer(name, query, authorization, writer)
+            return reply("401 Unauthorized", b"", CHALLENGE) if answer == self.unknown else answer
+
+    async def scenario() -> None:
+        recorder = Recorder()
+        async with recorder, connect(recorder) as nvr, AsyncExitStack() as stack:
+            watches = [
+                Watch(await stack.enter_async_context(nvr.camera(1).live("h264", shared=False)))
+                for _ in range(5)
+            ]
+            await until(lambda: all_live(watches), SOON)
+            recorder.is_full = True
+            recorder.forget(min(recorder.uids))
+            await asyncio.sleep(3)
+            for _ in range(3):  # under another UID
+                with suppress(nvrclient.NVRError):
+                    await nvr.command("status.cgi")
+            recorder.is_full = False
+            await until(lambda: all_live(watches), AGAIN)
+            await asyncio.sleep(120)
+            assert nvr.stats.uids_lost == 1
+            assert sum(len(watch.outages) for watch in watches) == 1
+            assert recorder.wrong == 0
 
     run(scenario)

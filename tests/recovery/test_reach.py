@@ -61,7 +61,8 @@ def test_row_18_one_at_a_time_for_all(workers: int, takes: float) -> None:
         done = await asyncio.gather(*[work(recorder) for _ in range(workers)])
         failed = [one for one in recorder.tries if one[1] < 1100.0]
         assert all(before[1] <= after[0] for before, after in pairwise(failed)), "two at once"
-        assert all(after[0] - before[0] >= PROBE_INTERVAL for before, after in pairwise(failed))
+        apart = [after[0] - before[0] for before, after in pairwise(failed)]
+        assert min(apart) >= PROBE_INTERVAL - 1e-6
         assert len(failed) >= 100 / (PROBE_INTERVAL + 1) - 1, "it tries too seldom"
         assert failed[0][0] == 1000.0, "the first goes out at once"
         assert max(done) <= 1100.0 + PROBE_INTERVAL + 1 + 2 * takes
