@@ -31,7 +31,7 @@ from nvrclient.playback.course import Course
 from nvrclient.playback.deck import MAX_UIDS_GONE, Deck
 from nvrclient.playback.lane import TRIES, Lane
 from nvrclient.playback.motion import Motion
-from nvrclient.playback.obstacle import step_over
+from nvrclient.playback.obstacle import PATIENT_TIMES, Obstacle
 from nvrclient.playback.outage import Outage
 from nvrclient.playback.pages import is_redirect, is_text
 from nvrclient.tasks import BugError, told
@@ -145,7 +145,7 @@ class Fetcher:
                 try:
                     await self._fetch(*job)
                 except (UidGoneError, ConnectionFailedError, *_BUSY) as broken:
-                    await self._recover(broken)
+                    await self._recover(broken, job[0])
                 self._changed()
         except NVRError as error:
             self.failure = error
@@ -413,30 +413,41 @@ class Fetcher:
         """Bring the recorder to a position in the course's motion, on a new UID where the one at hand is gone."""
         await self._deck.bring(position, self._course.motion, self._course.steps)
 
-    async def _where_to_go_on(self) -> datetime | None:
-        """Return how far the lanes have got, or where what cannot be given is over: then it is lost."""
-        front = self._front()
-        if front is None or self.outage.stuck < TRIES:
+    async def _where_to_go_on(self, asked: Lane | None) -> datetime | None:
+        """Return how far the lanes have got, or where what `asked` cannot be given is over: then it is lost.
+
+        Where it has no end that can be seen, and other cameras get past it, they go on alone.
+        """
+        front, stuck = self._front(), self.outage.stuck
+        if front is None or asked is None or stuck < TRIES:
             return front
-        camera = next(
-            (lane.camera for lane in self._lanes if not lane.is_over), self._deck.cameras[0]
-        )
-        behind = await self.on_wire(
-            step_over(self._deck, camera, front, self._course, self.outage.stuck - TRIES)
-        )
-        if behind is None:
+        others = [lane.camera for lane in self._lanes if lane is not asked and not lane.is_over]
+        obstacle, times = Obstacle(self._deck, self._course, asked.camera, front), stuck - TRIES
+        if (
+            others
+            and times >= PATIENT_TIMES
+            and await self.on_wire(obstacle.is_passed_by(others[0]))
+        ):
+            asked.track.damage()
+            self._finish(asked, self._connection.loop.time())
+            asked.over_at, self.outage.stuck = None, 0  # it is not asked again
+        elif (behind := await self.on_wire(obstacle.end(times))) is not None:
+            front = behind
+            for lane in self._lanes:
+                lane.track.damage()
+        else:
             return front
-        for lane in self._lanes:
-            lane.track.damage()
         self.malformed += 1
-        return behind
+        return front
 
     async def place_forward(self, position: datetime) -> None:
         """Have the recorder play forward from a position, for a search: the course stays as it is."""
         await self.on_wire(self._deck.place(position, Motion.FORWARD, 1))
 
-    async def _recover(self, broken: UidGoneError | NVRError | None) -> None:
-        """Go on where the lanes have got to. A break that is mended at once and loses nothing is not told."""
+    async def _recover(
+        self, broken: UidGoneError | NVRError | None, asked: Lane | None = None
+    ) -> None:
+        """Go on where the lanes have got to, after `asked` met what broke; a break mended at once is not told."""
         connection, outage = self._connection, self.outage
         seen_any = any(lane.track.received for lane in self._lanes)
         self._deck.patient = seen_any
@@ -473,7 +484,7 @@ class Fetcher:
             logins = connection.stats.logins
             try:
                 async with connection.reach.turn() if error is not None else nullcontext():
-                    await self.on_wire(self.place(await self._where_to_go_on()))
+                    await self.on_wire(self.place(await self._where_to_go_on(asked)))
             except NVRError as failure:
                 if is_redirect(failure) and connection.stats.logins > logins:
                     raise  # under a UID that was just issued

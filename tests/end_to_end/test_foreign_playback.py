@@ -485,3 +485,36 @@ def test_row_61_pressing_play_again_and_again_costs_no_gop(control: str) -> None
             assert shown(await reading) == times(groups)
 
     simulated(scenario())
+
+
+@pytest.mark.parametrize("bad", [{5}, set(range(5, 40))])
+def test_row_60_a_camera_that_cannot_be_given_does_not_hold_up_the_others(bad: set[int]) -> None:
+    """One bad GOP of camera 2 is stepped over; where all that is left of it is bad, camera 1 goes on alone."""
+
+    class Damaged(DiskRecorder):
+        async def before_answer(self, name: str, query: Query) -> bytes | None:
+            deck = self.decks[query["UID"]]
+            is_bad = name == "camera" and query["CAM"] == "2" and deck.next.get(2) in bad
+            return b"cut" if is_bad else None
+
+    async def scenario() -> None:
+        groups = record(40)
+        recorder = Damaged(camera1=groups, camera2=groups)
+        async with (
+            recorder,
+            nvrclient.connect(recorder.url, "ADMIN", PASSWORD) as nvr,
+            nvr.playback([1, 2], at(T0), speed=None) as playback,
+        ):
+            items = await take(playback)
+        given = {n: shown([i for i in items if getattr(i, "camera", 0) == n]) for n in (1, 2)}
+        assert given[2][: 5 * 5] == times(groups[:5])
+        if len(bad) == 1:
+            assert given[1][-1] == given[2][-1] == times(groups)[-1]
+            assert all(len(one) >= len(times(groups)) - 8 * 5 for one in given.values())
+        else:
+            assert given[1] == times(groups)
+            assert given[2] == times(groups[:5])
+        assert "loss" in [item.reason for item in items if isinstance(item, Discontinuity)]
+        assert len(recorder.raw) < 500
+
+    simulated(scenario())
