@@ -81,7 +81,7 @@ class Connection(Wire):
         self.channels_asked = False
         self._table = UidTable(options.max_uids)
         self._uid_lock = asyncio.Lock()  # over asking for a UID
-        self._set_up_lock = asyncio.Lock()
+        self._setting_up: dict[int, asyncio.Lock] = {}  # UIDs, by their number
         self._login_lock = asyncio.Lock()
         self._logins = LoginPace()
         self._keepers: dict[UidSlot, tuple[KeepAlive, asyncio.Task[None]]] = {}
@@ -263,7 +263,8 @@ class Connection(Wire):
 
     async def _set_up(self, slot: UidSlot) -> None:
         """Make the UID one of live streams (2.1.2.1), once. Raises UidGoneError where it was lost meanwhile."""
-        async with self._set_up_lock if not slot.set_up else nullcontext():
+        lock = self._setting_up.setdefault(slot.number, asyncio.Lock())
+        async with lock if not slot.set_up else nullcontext():
             if slot.gone:
                 raise UidGoneError
             if not slot.set_up:
@@ -333,6 +334,7 @@ class Connection(Wire):
 
     def _forget(self, slot: UidSlot) -> None:
         self._table.remove(slot)
+        self._setting_up.pop(slot.number, None)
         _, keeping = self._keepers.pop(slot, (None, None))
         if keeping is not None and keeping is not asyncio.current_task():
             keeping.cancel()

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable
-from contextlib import nullcontext, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import replace
 from typing import TypeVar
 
@@ -34,6 +34,9 @@ from nvrclient.transport.http import (
 from nvrclient.uids import UidGoneError, UidSlot
 
 _A = TypeVar("_A", Reply, Body)
+
+REFUSAL_TIME = 1.0
+"""Seconds in which a recorder refuses a password."""
 
 
 class Wire(Tasks):
@@ -131,7 +134,7 @@ class Wire(Tasks):
         credentials = self._credentials
         if not (slot.fresh or credentials.settled.is_set()):
             await self._settled(command)
-        async with self._doubted if credentials.is_doubted(self.loop.time()) else nullcontext():
+        async with self._alone() if credentials.is_doubted(self.loop.time()) else nullcontext():
             beforehand = credentials.beforehand(command)
             answer = await send(command, beforehand)
             if beforehand is not None:
@@ -153,6 +156,19 @@ class Wire(Tasks):
         if answer.status < 400:
             slot.last_contact = self.loop.time()
         return answer
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncGenerator[None]:
+        """Go one by one; but not behind one that hangs: a wrong password is refused at once."""
+        lock, held = self._doubted, False
+        with suppress(TimeoutError):
+            async with asyncio.timeout(REFUSAL_TIME):
+                held = await lock.acquire()
+        try:
+            yield
+        finally:
+            if held:
+                lock.release()
 
     async def _settled(self, command: Command) -> None:
         """Wait until a login has told whether the password is right: without its answer a command would be refused.

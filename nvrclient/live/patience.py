@@ -19,6 +19,9 @@ FEW = 2
 MAX_SLOW_TIME = 120.0
 """Seconds without a picture that a stream is allowed at most where each START brought so few."""
 
+MAX_ONCE_QUICK = 20.0
+"""The same where it has brought more before: it may be off, and the recorder give its last picture to each START."""
+
 
 class Patience:
     """See the module; times are the event loop's, in seconds. ``began`` is when the stream was started."""
@@ -71,7 +74,8 @@ class Patience:
 
     def stall_time(self, interval: float) -> float:
         """Return the seconds without a picture after which the stream counts as stalled."""
-        slow_time = min(self._slow_times * self._stall_timeout, MAX_SLOW_TIME)
+        longest = MAX_ONCE_QUICK if interval else MAX_SLOW_TIME
+        slow_time = min(self._slow_times * self._stall_timeout, longest)
         return max(self._stall_timeout, slow_time, INTERVALS * interval)
 
     def stalled(
