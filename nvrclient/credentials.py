@@ -37,9 +37,8 @@ class Credentials:
         self._username = username
         self._password = password
         self._challenge: digest.Challenge | None = None  # of a recorder that challenges commands
-        self.settled = (
-            asyncio.Event()
-        )  # no command was refused with the answer it carried, since the last login
+        # No command was refused with the answer it carried since the last login:
+        self.settled = asyncio.Event()
         self.settled.set()
         self._accepted_at = -inf  # when it last took a command with its answer beforehand
         self._uses: dict[

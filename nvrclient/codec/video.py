@@ -71,9 +71,8 @@ class VideoTrack:
         self.malformed: dict[str, int] = {}
         self.ssrc_changes = 0
         self.of_another_camera = 0  # packets that name another one, and were dropped
-        self.run: FragmentRun | None = (
-            None  # takes packets that are like the last, before `push` is asked
-        )
+        # Takes packets that are like the last, before `push` is asked:
+        self.run: FragmentRun | None = None
         self.picture_at: float | None = None  # when the last one, decodable or not, was complete
         self.interval = 0.0  # between pictures, seconds: the longest of late
         self._previous_at: float | None = None  # as picture_at, since the stream last broke

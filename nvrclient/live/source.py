@@ -93,9 +93,8 @@ class LiveSource:
         self._watching = False  # the feed at hand is live, not being stopped
         self._hearing: asyncio.Task[None] | None = None
         self._alarm = Alarm(connection.loop, self._on_alarm)
-        self._quiet_at: float | None = (
-            None  # when pictures that came before START's answer are missed
-        )
+        # When pictures are missed that came before START's answer:
+        self._quiet_at: float | None = None
         self.early_audio = EarlyAudio()
         self._first_frame_given = False
         self._out_since: float | None = None  # no picture was given since it broke
