@@ -15,8 +15,9 @@ from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 
-PROBE_INTERVAL = 8.0
-"""Seconds between two tries: a recorder that starts up sees seven or eight connections a minute, however many streams wait."""
+PROBE_INTERVAL = 8.6
+"""Seconds between two tries: a recorder that starts up sees seven connections a minute, however many streams wait, and one
+more where a keep-alive was under way."""
 
 STARTING_UP = 503
 """The status with which a recorder that starts up answers everything."""
