@@ -807,6 +807,30 @@ def test_row_22_keepalives_go_out_while_push_cgi_hangs(streams: int) -> None:
     run(scenario)
 
 
+def test_row_11_uids_that_are_set_up_do_not_wait_for_each_other() -> None:
+    """Each takes its own time where hdrctl.cgi hangs, not that of those before it as well."""
+
+    class Recorder(MoodyRecorder):
+        async def mood(self, name: str, query: Query) -> bytes | None:
+            if name == "hdrctl":
+                await asyncio.sleep(3600)
+            return None
+
+    async def scenario() -> None:
+        recorder = Recorder()
+        async with recorder, connect(recorder) as nvr:
+            began = asyncio.get_running_loop().time()
+
+            async def opened() -> None:
+                with pytest.raises(nvrclient.ConnectionFailedError):
+                    await nvr.camera(1).live("h264", shared=False)
+
+            await asyncio.gather(*(opened() for _ in range(4)))
+            assert asyncio.get_running_loop().time() - began < 12
+
+    run(scenario)
+
+
 def test_row_17_a_stream_does_not_wait_for_anothers_login() -> None:
     """There is a UID for it; the login that hangs is for a playback."""
 
