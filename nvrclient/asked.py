@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from nvrclient.commands.command import Command, Uid
 from nvrclient.connection import Connection
-from nvrclient.errors import CommandError
+from nvrclient.credentials import UNAUTHORIZED
+from nvrclient.errors import CommandError, SessionLimitError
 from nvrclient.transport.http import Lane, Reply
 from nvrclient.uids import UidGoneError, UidSlot
 
 MAX_NEW_UIDS = 2
 """UIDs issued for one command and gone before it, after which the recorder refuses the command, not the UID."""
-
-UNAUTHORIZED = 401
 
 
 async def ask(
@@ -30,7 +30,9 @@ async def ask(
         try:
             reply = await _ask(connection, command, slot, once=once)
             if reply.status == UNAUTHORIZED and shown.name not in connection.forbidden:
-                return await _ask_anew(connection, command, slot, once=once)
+                # Without room for another UID nothing tells: it is refused.
+                with suppress(SessionLimitError):
+                    return await _ask_anew(connection, command, slot, once=once)
         except UidGoneError:
             continue
         return reply

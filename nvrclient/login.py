@@ -6,7 +6,7 @@ from nvrclient.answers import check
 from nvrclient.commands import digest
 from nvrclient.commands import login as commands
 from nvrclient.commands.command import Uid
-from nvrclient.credentials import Credentials, is_stale
+from nvrclient.credentials import UNAUTHORIZED, Credentials, is_stale
 from nvrclient.errors import AuthenticationError, RecorderBusyError
 from nvrclient.transport.http import HttpClient
 
@@ -23,7 +23,7 @@ async def log_in(client: HttpClient, credentials: Credentials, timeout: float) -
     command = commands.LOGIN
     reply = await client.get(command, None, timeout=timeout)
     sent = 0
-    while reply.status == 401 and sent < MAX_STALE:
+    while reply.status == UNAUTHORIZED and sent < MAX_STALE:
         try:
             challenge = digest.parse_challenge(reply.headers.get("www-authenticate", []))
         except AuthenticationError:

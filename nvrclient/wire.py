@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from nvrclient.commands import login
 from nvrclient.commands.command import Command, Uid
-from nvrclient.credentials import Credentials
+from nvrclient.credentials import UNAUTHORIZED, Credentials
 from nvrclient.errors import ConnectionFailedError, NVRError
 from nvrclient.options import Options, Secret
 from nvrclient.reach import Reach
@@ -139,12 +139,12 @@ class Wire(Tasks):
             answer = await send(command, beforehand)
             if beforehand is not None:
                 credentials.met(answer, self.loop.time())
-        if answer.status == 401:
+        if answer.status == UNAUTHORIZED:
             challenged = credentials.challenge_in(answer, fresh=slot.fresh)
             await _discard(answer)
             if challenged:
                 answer = await send(command, credentials.beforehand(command))
-            if answer.status == 401:
+            if answer.status == UNAUTHORIZED:
                 if challenged:
                     await _discard(answer)
                     credentials.forget_challenge()

@@ -721,8 +721,9 @@ def test_row_1_nonces_that_are_all_stale_for_a_while_are_no_wrong_password() -> 
 # Commands
 
 
+@pytest.mark.parametrize("max_uids", [1, 8])
 @pytest.mark.parametrize("lax", [False, True])
-def test_a_command_that_this_user_may_not_send_costs_no_stream(*, lax: bool) -> None:
+def test_a_command_that_this_user_may_not_send_costs_no_stream(*, lax: bool, max_uids: int) -> None:
     """Also where status.cgi takes any UID, so that only a new one can tell."""
 
     class Recorder(MoodyRecorder):
@@ -733,7 +734,11 @@ def test_a_command_that_this_user_may_not_send_costs_no_stream(*, lax: bool) -> 
 
     async def scenario() -> None:
         recorder = Recorder()
-        async with recorder, connect(recorder) as nvr, watching(nvr, 3) as watches:
+        async with (
+            recorder,
+            connect(recorder, max_uids=max_uids) as nvr,
+            watching(nvr, 3) as watches,
+        ):
             for _ in range(5):
                 with pytest.raises(nvrclient.CommandError, match="may not do that"):
                     await nvr.command("secret.cgi")
